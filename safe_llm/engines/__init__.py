@@ -1,0 +1,1 @@
+"""Engines: what to start, how it says "ready", how to speak to it, and who shares which one."""

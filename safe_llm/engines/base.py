@@ -1,0 +1,108 @@
+"""What every engine offers to the adapters, in the trade's words. Names no framework and no server.
+
+An engine is one supervised process (or somebody else's, with ``base_url``) and a way to speak to
+it. Its blocking and its async methods do the same work: it is done on the portal, never in the
+caller's loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, Self
+
+from safe_llm.limits import Limits
+
+FinishReason = Literal["stop", "length"]
+EngineState = Literal["idle", "starting", "ready", "restarting", "stopping", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that a call cost."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionChunk:
+    """A piece of a completion. The last one carries the reason, the usage and the timings."""
+
+    text: str
+    logprobs: tuple[Mapping[str, Any], ...] = ()
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    timings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole completion, aggregated by us from a stream."""
+
+    text: str
+    finish_reason: FinishReason | None
+    usage: Usage | None
+    logprobs: tuple[Mapping[str, Any], ...] = ()
+    timings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStatus:
+    """An engine at one moment. Sizes in bytes, times in seconds."""
+
+    name: str
+    state: EngineState
+    pid: int | None
+    model: str
+    uptime: float
+    restarts: int
+    calls_in_flight: int
+    stdout_bytes: int
+    stderr_bytes: int
+    dropped_bytes: int
+    heartbeat_gap: float
+    leases: int
+    last_lines: tuple[str, ...]
+
+
+class CompletionStream(Protocol):
+    """A running completion, read by ``for`` or by ``async for``.
+
+    Leaving it early (``break`` and dropping it, ``close()``, ``aclose()``) cancels the work in the
+    engine. How slowly it is read has no influence on the engine's deadlines.
+    """
+
+    def __iter__(self) -> Iterator[CompletionChunk]: ...
+    def __next__(self) -> CompletionChunk: ...
+    def close(self) -> None: ...
+    def __aiter__(self) -> AsyncIterator[CompletionChunk]: ...
+    async def __anext__(self) -> CompletionChunk: ...
+    async def aclose(self) -> None: ...
+
+
+class Engine(Protocol):
+    """A text-completing engine as the adapters see it. ``body`` is in llama-server's own words.
+
+    Every method raises ``CallFailed`` or ``StartupFailed`` errors inside the limits that it was
+    given, and ``MisuseError`` after ``close()`` or when called on one of our own threads.
+    """
+
+    def start(self, limits: Limits) -> None: ...
+    async def start_async(self, limits: Limits) -> None: ...
+    def complete(self, body: Mapping[str, Any], limits: Limits) -> Completion: ...
+    async def complete_async(self, body: Mapping[str, Any], limits: Limits) -> Completion: ...
+    def stream(self, body: Mapping[str, Any], limits: Limits) -> CompletionStream: ...
+    def tokenize(self, text: str, limits: Limits) -> list[int]: ...
+    async def tokenize_async(self, text: str, limits: Limits) -> list[int]: ...
+    def status(self) -> EngineStatus: ...
+    def close(self) -> None: ...
+    async def close_async(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
