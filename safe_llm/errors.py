@@ -116,7 +116,8 @@ class NotReady(StartupFailed):
     def what_happened(self) -> str:
         """How long it was waited for, and how it ended."""
         ended = f"; {self.exit_status}" if self.exit_status else ""
-        return f"{self.program} did not become ready in {_seconds(self.waited)}: {self.reason}{ended}"
+        waited = _seconds(self.waited)
+        return f"{self.program} did not become ready in {waited}: {self.reason}{ended}"
 
 
 @dataclass(eq=False, kw_only=True)

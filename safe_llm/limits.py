@@ -61,9 +61,10 @@ class Limits:
         for one in fields(self):
             value = getattr(self, one.name)
             if isinstance(value, (int, float)) and not (value >= 0 and math.isfinite(value)):
+                optional = "None" in str(one.type)
                 raise MisuseError(
                     reason=f"limit {one.name}={value!r} is not a non-negative, finite number",
-                    hint=f"{one.name}=None switches this limit off" if "None" in str(one.type) else "",
+                    hint=f"{one.name}=None switches this limit off" if optional else "",
                 )
 
     def with_changes(self, **changes: Any) -> Limits:
@@ -97,7 +98,7 @@ class StopStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopPolicy:
-    """How a process is stopped: the rungs in order, then what is swept, then how long pipes may last.
+    """How a process is stopped: rungs in order, then what is swept, then how long pipes may last.
 
     ``sweep``: ``"all"`` kills what the child left behind, wherever it hides; ``"group"`` only its
     process group; ``"none"`` spares daemons that were started on purpose.

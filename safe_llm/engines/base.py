@@ -7,11 +7,13 @@ caller's loop.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
-from safe_llm.limits import Limits
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from safe_llm.limits import Limits
 
 FinishReason = Literal["stop", "length"]
 EngineState = Literal["idle", "starting", "ready", "restarting", "stopping", "failed"]
@@ -81,10 +83,14 @@ class CompletionStream(Protocol):
 
     def __iter__(self) -> Iterator[CompletionChunk]: ...
     def __next__(self) -> CompletionChunk: ...
-    def close(self) -> None: ...
     def __aiter__(self) -> AsyncIterator[CompletionChunk]: ...
     async def __anext__(self) -> CompletionChunk: ...
-    async def aclose(self) -> None: ...
+
+    def close(self) -> None:
+        """Cancel what is still being generated."""
+
+    async def aclose(self) -> None:
+        """As ``close()``, for a task."""
 
 
 class Engine(Protocol):
@@ -94,15 +100,41 @@ class Engine(Protocol):
     given, and ``MisuseError`` after ``close()`` or when called on one of our own threads.
     """
 
-    def start(self, limits: Limits) -> None: ...
-    async def start_async(self, limits: Limits) -> None: ...
-    def complete(self, body: Mapping[str, Any], limits: Limits) -> Completion: ...
-    async def complete_async(self, body: Mapping[str, Any], limits: Limits) -> Completion: ...
-    def stream(self, body: Mapping[str, Any], limits: Limits) -> CompletionStream: ...
-    def tokenize(self, text: str, limits: Limits) -> list[int]: ...
-    async def tokenize_async(self, text: str, limits: Limits) -> list[int]: ...
-    def status(self) -> EngineStatus: ...
-    def close(self) -> None: ...
-    async def close_async(self) -> None: ...
+    def start(self, limits: Limits) -> None:
+        """Return when the engine is ready; starting a ready engine does nothing."""
+
+    async def start_async(self, limits: Limits) -> None:
+        """As ``start()``, for a task."""
+
+    def complete(self, body: Mapping[str, Any], limits: Limits) -> Completion:
+        """Generate a whole completion."""
+        ...
+
+    async def complete_async(self, body: Mapping[str, Any], limits: Limits) -> Completion:
+        """As ``complete()``, for a task; cancelling it cancels the work."""
+        ...
+
+    def stream(self, body: Mapping[str, Any], limits: Limits) -> CompletionStream:
+        """Generate a completion piece by piece, for a thread or for a task."""
+        ...
+
+    def tokenize(self, text: str, limits: Limits) -> list[int]:
+        """Token ids of ``text``, without a leading beginning-of-sequence token."""
+        ...
+
+    async def tokenize_async(self, text: str, limits: Limits) -> list[int]:
+        """As ``tokenize()``, for a task."""
+        ...
+
+    def status(self) -> EngineStatus:
+        """What the engine is doing; never waits, and never starts it."""
+        ...
+
+    def close(self) -> None:
+        """Give up the lease; the last one to do so stops the process."""
+
+    async def close_async(self) -> None:
+        """As ``close()``, for a task."""
+
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc: object) -> None: ...

