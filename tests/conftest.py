@@ -1,0 +1,19 @@
+"""What holds for every test: no skip goes unnoticed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.skip_audit import SkipAudit, is_strict, parse_permitted
+
+if TYPE_CHECKING:
+    import pytest
+
+_PERMITTED = Path(__file__).with_name("permitted_skips.txt")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    permitted = parse_permitted(_PERMITTED.read_text(encoding="utf-8"))
+    config.pluginmanager.register(SkipAudit(permitted, strict=is_strict(os.environ)))
