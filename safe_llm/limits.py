@@ -23,8 +23,9 @@ SweepScope = Literal["all", "group", "none"]
 class Limits:
     """What a call, and the process that serves it, may take. Every field can be set for one call.
 
-    L1, one call: ``start`` (until the process is ready), ``total`` (queueing, writing and
-    generating), ``first_token``, ``gap`` (between two tokens).
+    L1, one call: ``start`` (until the process is ready), ``total`` (from then on: queueing,
+    writing and generating), ``first_token``, ``gap`` (between two tokens); ``call`` is the whole
+    of it, a start included.
     L2, alive: every ``alive_interval`` a probe, of which ``alive_misses`` in a row may fail.
     L3, progress: no byte, token or CPU tick for ``progress`` while a call is in flight.
     L4, job: a call or job that runs longer than ``job`` costs the process its life.
@@ -34,6 +35,7 @@ class Limits:
     Raises ``MisuseError`` for a negative, infinite or not-a-number limit.
     """
 
+    call: float | None = None  # start and total bound it already
     start: float | None = 600.0  # a 70B model from a slow disk
     total: float | None = 600.0  # no longer than L4: the call ends before the process does
     first_token: float | None = 300.0  # evaluating a long prompt on a CPU takes minutes
@@ -73,6 +75,7 @@ class Limits:
 
 
 NO_LIMITS = Limits(
+    call=None,
     start=None,
     total=None,
     first_token=None,

@@ -1,0 +1,76 @@
+"""Which engine is wanted, as data: two equal specifications mean one shared engine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from safe_llm.errors import MisuseError, ModelFileInvalid
+
+_GGUF_MAGIC = b"GGUF"  # the first four bytes of every GGUF file, see ggml's docs/gguf.md
+_SMALLEST_GGUF_BYTES = 24  # magic, version, two counts: a file shorter than its header is cut off
+
+ParameterValue = str | int | float | bool | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlamaServerSpec:
+    """A llama-server: whose program, which model, which parameters.
+
+    ``parameters`` are pairs of a name of ``llama_server_flags`` and its value, only those that
+    the user set; ``server_args`` go to the program as they are. With ``base_url`` (``http://…`` or
+    ``unix:/path``) somebody else owns the server and the other fields have no effect.
+    """
+
+    model_path: str
+    binary: str | None = None
+    parameters: tuple[tuple[str, ParameterValue], ...] = ()
+    server_args: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    base_url: str | None = None
+    api_key: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call this engine."""
+        return f"llama-server({self.base_url or Path(self.model_path).name})"
+
+    def __repr__(self) -> str:
+        return f"<LlamaServerSpec {self.name}>"  # neither the key nor the environment
+
+
+def check_model_file(path: str) -> str:
+    """Return the absolute path of a GGUF file; raise ``ModelFileInvalid`` for anything else."""
+    if not path:
+        raise MisuseError(reason="model_path is empty", hint="give the path of a .gguf file")
+    file = Path(path).expanduser()
+    reason, hint = _what_is_wrong(file)
+    if reason:
+        raise ModelFileInvalid(program="llama-server", path=path, reason=reason, hint=hint)
+    return str(file.absolute())
+
+
+def _what_is_wrong(file: Path) -> tuple[str, str]:
+    if not file.exists():
+        return "there is no such file", _nearby(file)
+    if not file.is_file():
+        return "it is not a file", _nearby(file)
+    if not os.access(file, os.R_OK):
+        return "it is not readable by this user", f"chmod u+r {file}"
+    with file.open("rb") as opened:
+        head = opened.read(_SMALLEST_GGUF_BYTES)
+    if not head.startswith(_GGUF_MAGIC):
+        return f"it does not begin with GGUF but with {head[:4]!r}", "convert it to GGUF first"
+    if len(head) < _SMALLEST_GGUF_BYTES:
+        return f"it ends after {len(head)} bytes", "the download was probably cut off"
+    return "", ""
+
+
+def _nearby(file: Path) -> str:
+    folder = file if file.is_dir() else file.parent
+    try:
+        found = sorted(one.name for one in folder.glob("*.gguf"))
+    except OSError:
+        found = []
+    return f"in {folder} there are: {', '.join(found[:5])}" if found else ""

@@ -1,0 +1,35 @@
+"""L5: how much a stream carried lately. Pure; acts on nothing."""
+
+from __future__ import annotations
+
+
+class FloodGauge:
+    """Counts bytes in a window that slides in steps of half its length. O(1) a chunk.
+
+    Two half windows are kept: a flood is seen at the latest when it has lasted one and a half
+    windows, and never when less than the limit came within one window.
+    """
+
+    __slots__ = ("_current", "_half", "_limit", "_previous", "_since")
+
+    def __init__(self, limit_bytes: int, window: float) -> None:
+        self._limit = limit_bytes
+        self._half = window / 2
+        self._since = 0.0
+        self._current = 0
+        self._previous = 0
+
+    def add(self, count: int, now: float) -> bool:
+        """Count ``count`` bytes at ``now``; return whether the limit is exceeded."""
+        if now - self._since >= self._half:
+            elapsed_one = now - self._since < 2 * self._half
+            self._previous = self._current if elapsed_one else 0
+            self._current = 0
+            self._since = now
+        self._current += count
+        return self.recent_bytes > self._limit
+
+    @property
+    def recent_bytes(self) -> int:
+        """Bytes of the current and the previous half window."""
+        return self._current + self._previous

@@ -1,0 +1,62 @@
+"""A stop policy being carried out for one child. Policy is data; this is the loop over it."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from safe_llm.limits import StopPolicy, StopStep
+    from safe_llm.process.timers import Timer
+
+KILL_NOW_GRACE = 5.0  # from SIGKILL to the exit; longer means an uninterruptible system call
+
+
+class Stoppable(Protocol):
+    """What a policy needs of a child. All of it runs on the hub."""
+
+    def close_stdin(self) -> bool: ...
+    def signal_group(self, number: int) -> None: ...
+    def give_up(self) -> None: ...
+
+
+class Stopping:
+    """One run through a policy's rungs; ``cancel()`` it when the child has exited."""
+
+    def __init__(
+        self,
+        child: Stoppable,
+        policy: StopPolicy,
+        call_later: Callable[[float, Callable[[], None]], Timer],
+    ) -> None:
+        self.policy = policy
+        self._child = child
+        self._call_later = call_later
+        self._rungs = iter(policy.steps)
+        self._timer: Timer | None = None
+
+    def advance(self) -> None:
+        """Do the next rung and set the timer for the one after it."""
+        for step in self._rungs:
+            if self._perform(step):
+                self._timer = self._call_later(step.grace, self.advance)
+                return
+        self._child.give_up()
+
+    def cancel(self) -> None:
+        """Climb no further."""
+        self._rungs = iter(())
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _perform(self, step: StopStep) -> bool:
+        """Do one rung; False when there was nothing to do, so that nothing is waited for."""
+        if step.action == "close_stdin":
+            return self._child.close_stdin()
+        self._child.signal_group(step.action)
+        if step.action not in (signal.SIGKILL, signal.SIGSTOP):
+            # A stopped process keeps SIGTERM pending and would never see it.
+            self._child.signal_group(signal.SIGCONT)
+        return True

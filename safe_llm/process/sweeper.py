@@ -1,0 +1,75 @@
+"""Finds and kills what dead children left behind, off the hub: reading /proc can block.
+
+One thread, started when there is something to sweep and gone when there is not; whatever is asked
+for meanwhile is swept in the same scan.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from safe_llm.process import orphans
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_IDLE = 5.0  # seconds until the thread goes; starting one costs less than keeping it
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What to look for after one child, and whom to tell. ``report`` must not block."""
+
+    cookie: str
+    sid: int
+    start_ticks: int
+    report: Callable[[Sequence[orphans.Victim], str], None]
+
+
+class Sweeper:
+    """Sweeps in the background; takes requests from the hub only."""
+
+    def __init__(self, cookie_name: str) -> None:
+        self._cookie_name = cookie_name
+        self._requests: SimpleQueue[Leftovers] = SimpleQueue()
+        self._running = threading.Semaphore(1)
+
+    def request(self, leftovers: Leftovers) -> None:
+        """Sweep soon and report the victims. Never blocks."""
+        self._requests.put(leftovers)
+        if self._running.acquire(blocking=False):
+            threading.Thread(target=self._run, name="safe-llm-sweeper", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                first = self._requests.get(timeout=_IDLE)
+            except Empty:
+                self._running.release()
+                if self._requests.empty() or not self._running.acquire(blocking=False):
+                    return
+                continue
+            self._sweep([first, *self._waiting()])
+
+    def _waiting(self) -> list[Leftovers]:
+        waiting = []
+        while True:
+            try:
+                waiting.append(self._requests.get_nowait())
+            except Empty:
+                return waiting
+
+    def _sweep(self, batch: list[Leftovers]) -> None:
+        failure = ""
+        victims: list[orphans.Victim] = []
+        try:
+            victims = orphans.sweep(
+                self._cookie_name, {one.cookie: (one.sid, one.start_ticks) for one in batch}
+            )
+        except Exception as error:  # noqa: BLE001: the children must be closed all the same
+            failure = repr(error)
+        for one in batch:
+            one.report([v for v in victims if v.cookie == one.cookie], failure)
