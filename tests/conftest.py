@@ -1,4 +1,4 @@
-"""What holds for every test: no skip goes unnoticed."""
+"""What holds for every test: no skip goes unnoticed, and nothing is judged by the clock."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hypothesis import settings
+
 from tests.skip_audit import SkipAudit, is_strict, parse_permitted
 
 if TYPE_CHECKING:
     import pytest
 
 _PERMITTED = Path(__file__).with_name("permitted_skips.txt")
+
+settings.register_profile("safe_llm", deadline=None)  # a busy machine is no reason to fail
+settings.load_profile("safe_llm")
 
 
 def pytest_configure(config: pytest.Config) -> None:
