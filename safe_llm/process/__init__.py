@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Literal
 
+    from safe_llm.events import Observer
     from safe_llm.process.child import Child
     from safe_llm.process.command import Unbuffered
 
 __all__ = ["spawn"]
 
 
-def spawn(  # noqa: PLR0913: the fields of a command, by name
+def spawn(
     argv: Sequence[str] | Command,
     *,
     env: Mapping[str, str] | None = None,
@@ -43,15 +44,16 @@ def spawn(  # noqa: PLR0913: the fields of a command, by name
     limits: Limits = NO_LIMITS,
     stop: StopPolicy | None = None,
     name: str | None = None,
+    observers: Sequence[Observer] = (),
 ) -> Child:
-    """Start a child whose pipes can never fill, and which never outlives this process.
+    r"""Start a child whose pipes can never fill, and which never outlives this process.
 
     From this call on both of its outputs are emptied by a thread that nothing of yours can block:
     not a busy event loop, not a handler that raises, not a consumer that left. What nobody takes
     is kept up to a bound, then dropped and counted. stdin is a queue that never blocks. ::
 
         with safe_llm.spawn(["some-server", "--verbose"]) as child:
-            child.stdin.write(b"hello\\n")
+            child.stdin.write(b"hello\n")
             print(next(child.stdout.lines(timeout=30)))
 
     :param argv: program and arguments (no shell), or a whole ``Command``, in which case
@@ -60,6 +62,8 @@ def spawn(  # noqa: PLR0913: the fields of a command, by name
     :param limits: of these, L4 (``job``) and L5 (``flood_*``) are kept for a bare child; by
         default none is. Give ``Limits()`` for the defaults of the five layers.
     :param stop: how to stop it; by default close stdin, 2 s, SIGTERM, 10 s, SIGKILL.
+    :param observers: called with an ``Event`` for its start, exit, limits and leaks, on a thread
+        of theirs.
     :raises SpawnFailed: it cannot be started; nothing was left behind.
     :raises MisuseError: the arguments are not a command.
     :raises UnsupportedPlatform: on Windows.
@@ -76,5 +80,7 @@ def spawn(  # noqa: PLR0913: the fields of a command, by name
             unbuffered=unbuffered,
         )
     )
-    child = hub().request_spawn(command, name=name, limits=limits, stop_policy=stop)
+    child = hub().request_spawn(
+        command, name=name, limits=limits, stop_policy=stop, observers=tuple(observers)
+    )
     return child.wait_spawned()

@@ -22,6 +22,7 @@ from safe_llm.protocol.lines import sanitise
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from safe_llm.events import Observer
     from safe_llm.process.command import Command
     from safe_llm.process.exits import ExitStatus
     from safe_llm.process.hub import Hub
@@ -65,6 +66,7 @@ class Child:
         name: str,
         limits: Limits,
         stop_policy: StopPolicy,
+        observers: tuple[Observer, ...] = (),
     ) -> None:
         serial = next(_serial)
         self.name = name
@@ -73,6 +75,7 @@ class Child:
         self.cookie = str(serial)
         self.limits = limits
         self.stop_policy = stop_policy
+        self.observers = observers
         self.pid = -1
         self.stdin = Input(name, self._poke_input)
         self.stdout = Output("stdout", name, max_line_bytes=limits.max_line_bytes)
@@ -138,7 +141,7 @@ class Child:
             raise self._overdue("exit", timeout)
         return self._status()
 
-    async def wait_async(self, timeout: float | None = None) -> ExitStatus:  # noqa: ASYNC109
+    async def wait_async(self, timeout: float | None = None) -> ExitStatus:
         """As ``wait``, for a task."""
         if not await self.exited.wait_async(timeout):
             raise self._overdue("exit", timeout)
@@ -228,7 +231,7 @@ class Child:
     async def communicate_async(
         self,
         data: bytes = b"",
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
     ) -> tuple[bytes, bytes]:
         """As ``communicate``, for a task."""
         self._begin_communication(data)

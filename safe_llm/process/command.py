@@ -50,7 +50,8 @@ class Command:
 
     def __post_init__(self) -> None:
         """Freeze what was given, and refuse what no system could start."""
-        if isinstance(self.argv, (str, bytes)) or not self.argv:
+        given: object = self.argv
+        if isinstance(given, (str, bytes)) or not given:
             raise MisuseError(
                 reason=f"argv must be a non-empty list of strings, not {self.argv!r}",
                 hint="use shlex.split() on a command line; no shell is ever involved",

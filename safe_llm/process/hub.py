@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import secrets
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from safe_llm.process.waking import forget_service_threads
 from safe_llm.process.watchdog import OrphanWatchdog
 
 if TYPE_CHECKING:
-    from safe_llm.events import Event
+    from safe_llm.events import Event, Observer
     from safe_llm.process.command import Command
 
 _EXIT_SLACK = 5.0  # at interpreter exit, on top of the longest stop policy
@@ -68,6 +69,7 @@ class Hub:
         name: str | None = None,
         limits: Limits = NO_LIMITS,
         stop_policy: StopPolicy | None = None,
+        observers: tuple[Observer, ...] = (),
     ) -> Child:
         """Check the command and have it spawned soon; wait with ``child.wait_spawned()``.
 
@@ -81,6 +83,7 @@ class Hub:
             name=name or command.name,
             limits=limits,
             stop_policy=stop_policy or StopPolicy(),
+            observers=observers,
         )
         env = command.environment(os.environ)
         path = command.resolve(env)
@@ -141,9 +144,9 @@ class Hub:
 
     # -- on the hub's thread
 
-    def emit(self, event: Event) -> None:
-        """Tell the observers, who run elsewhere."""
-        dispatcher().post(event)
+    def emit(self, child: Child, event: Event) -> None:
+        """Tell the child's observers, who run elsewhere."""
+        dispatcher().post(event, child.observers)
 
     def forget(self, child: Child) -> None:
         """A child is closed: nothing of it is left."""
@@ -153,26 +156,16 @@ class Hub:
     def _spawn(self, child: Child, path: str, env: dict[str, str], prefix: tuple[str, ...]) -> None:
         try:
             self._watchdog.ensure(life.record for life in self._lives.values())
-            life = self._bring_to_life(child, path, env, prefix)
+            launched = launch(child.command, path, env, prefix)
+            life = Lifecycle(self, child, launched)
         except SpawnFailed as error:
             child.spawn_error = error
-        except Exception as error:  # noqa: BLE001: whoever waits must be told, whatever it is
+        except Exception as error:
             child.spawn_error = SpawnFailed(program=child.argv[0], reason=repr(error))
         else:
             self._lives[child] = life
             self._watchdog.tell(life.record)
         child.spawned.set()
-
-    def _bring_to_life(
-        self, child: Child, path: str, env: dict[str, str], prefix: tuple[str, ...]
-    ) -> Lifecycle:
-        launched = launch(child.command, path, env, prefix)
-        child.pid = launched.pid
-        child.started_at = self.loop.clock.now()
-        child.stdin.fd = launched.stdin
-        life = Lifecycle(self, child, launched)
-        life.begin(launched)
-        return life
 
     def abandon_in_fork(self) -> None:
         """In a forked child: close the inherited ends, or their EOFs would wait for us."""
@@ -199,20 +192,23 @@ class Hub:
 
 
 _hub: Hub | None = None
+_making = threading.RLock()  # re-entrant: a signal handler may ask while its thread is asking
 
 
 def hub() -> Hub:
     """Return the hub of this process; a forked child gets an empty one of its own."""
-    global _hub  # noqa: PLW0603: one per process is its nature
-    if _hub is None or _hub.owner != os.getpid():
-        _hub = Hub()
-        atexit.register(_hub.close_at_exit)
-    return _hub
+    global _hub  # noqa: PLW0603  one per process is its nature
+    with _making:
+        if _hub is None or _hub.owner != os.getpid():
+            _hub = Hub()
+            atexit.register(_hub.close_at_exit)
+        return _hub
 
 
 def _forget_in_fork() -> None:
-    global _hub  # noqa: PLW0603: see above
+    global _hub, _making  # noqa: PLW0603  see above
     inherited, _hub = _hub, None
+    _making = threading.RLock()  # the thread that held it was not copied
     forget_service_threads()
     if inherited is not None:
         inherited.abandon_in_fork()

@@ -77,11 +77,9 @@ class Input:
         """Wait until the child has taken everything; False when it did not in time."""
         return self.flushed.wait_until(self._is_settled, timeout) and not self.failure
 
-    async def drain_async(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109
+    async def drain_async(self, timeout: float | None = None) -> bool:
         """Wait until the child has taken everything; False when it did not in time."""
-        return (
-            await self.flushed.wait_until_async(self._is_settled, timeout) and not self.failure
-        )
+        return await self.flushed.wait_until_async(self._is_settled, timeout) and not self.failure
 
     def pump(self) -> bool:
         """Hub: write what the pipe takes; return whether to call again when it is writable."""

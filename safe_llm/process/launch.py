@@ -78,7 +78,7 @@ def _launch(command: Command, argv: list[str], env: Mapping[str, str]) -> Launch
             stdout, stdout_theirs = _pipe(read_end=ours, write_end=theirs)
         stderr, stderr_theirs = _pipe(read_end=ours, write_end=theirs)
         # preexec_fn would forbid vfork: 55 ms a spawn with 2 GiB in use, and a deadlock now and then.
-        process = subprocess.Popen(  # noqa: S603: argv is the caller's, and there is no shell
+        process = subprocess.Popen(
             argv,
             stdin=stdin_theirs,
             stdout=stdout_theirs,

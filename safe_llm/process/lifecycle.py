@@ -25,6 +25,7 @@ from safe_llm.process.sweeper import Leftovers
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from safe_llm.events import Event
     from safe_llm.limits import StopPolicy
     from safe_llm.process.child import Child
     from safe_llm.process.hub import Hub
@@ -56,8 +57,15 @@ class Lifecycle:
         self._swept = False
         self._closed = False
         self._flood = self._flood_gauge()
+        child.pid = launched.pid
+        child.started_at = self._loop.clock.now()
+        child.stdin.fd = launched.stdin
+        self._watch(launched)
+        if child.limits.job is not None:
+            self._deadlines.append(self._loop.call_later(child.limits.job, self._job_overran))
+        self._emit(ProcessStarted(source=child.name, pid=self._pid, argv=child.argv))
 
-    def begin(self, launched: Launched) -> None:
+    def _watch(self, launched: Launched) -> None:
         """Start watching: the exit first, then the pipes."""
         if self._pidfd is not None:
             self._exit_watch = self._loop.watch(
@@ -65,20 +73,16 @@ class Lifecycle:
             )
         else:
             exits.watch_by_thread(self._pid, self._report_exit)
-        for output, fd in (
-            (self._child.stdout, launched.stdout),
-            (self._child.stderr, launched.stderr),
-        ):
-            self._watch_output(output, fd)
-        job = self._child.limits.job
-        if job is not None:
-            self._deadlines.append(self._loop.call_later(job, self._job_overran))
-        self._hub.emit(ProcessStarted(source=self._child.name, pid=self._pid, argv=self._child.argv))
+        self._watch_output(self._child.stdout, launched.stdout)
+        self._watch_output(self._child.stderr, launched.stderr)
 
     @property
     def record(self) -> bytes:
         """What the orphan watchdog has to know about this child."""
         return orphans.record_line(self._pid, self._pid, self._start_ticks, self._child.cookie)
+
+    def _emit(self, event: Event) -> None:
+        self._hub.emit(self._child, event)
 
     # -- stopping
 
@@ -127,8 +131,10 @@ class Lifecycle:
     def _job_overran(self) -> None:
         self._trip("L4 job", f"it ran for {self._child.limits.job:.3g} s", kill=True)
 
-    def _flooded(self, gauge: FloodGauge) -> None:
-        limits = self._child.limits
+    def _gauge_flood(self, count: int) -> None:
+        gauge, limits = self._flood, self._child.limits
+        if gauge is None or not gauge.add(count, self._loop.clock.now()):
+            return
         self._flood = None  # said once
         detail = (
             f"{gauge.recent_bytes} bytes of stderr within {limits.flood_window:.3g} s,"
@@ -138,7 +144,7 @@ class Lifecycle:
 
     def _trip(self, layer: str, detail: str, *, kill: bool) -> None:
         action = "stop" if kill else "warn"
-        self._hub.emit(
+        self._emit(
             LayerTripped(
                 source=self._child.name, pid=self._pid, layer=layer, detail=detail, action=action
             )
@@ -199,10 +205,8 @@ class Lifecycle:
             self._end_output(output)
             return False
         output.receive(chunk, self._loop.clock.now())
-        gauge = self._flood
-        if gauge is not None and output is self._child.stderr:
-            if gauge.add(len(chunk), self._loop.clock.now()):
-                self._flooded(gauge)
+        if output is self._child.stderr:
+            self._gauge_flood(len(chunk))
         return True
 
     def _end_output(self, output: Output, failure: str = "") -> None:
@@ -213,7 +217,7 @@ class Lifecycle:
         os.close(watch.fd)  # the child gets EPIPE: better than a block for ever
         output.end(failure)
         if failure:
-            self._hub.emit(
+            self._emit(
                 StreamFailed(
                     source=self._child.name, pid=self._pid, stream=output.name, reason=failure
                 )
@@ -250,7 +254,7 @@ class Lifecycle:
         child.ended_at = self._loop.clock.now()
         child.exit_status = status
         child.exited.set()
-        self._hub.emit(
+        self._emit(
             ProcessExited(
                 source=child.name,
                 pid=self._pid,
@@ -268,7 +272,7 @@ class Lifecycle:
             timer.cancel()
 
     def _read_last_words(self) -> None:
-        """Empty the pipes before anybody is told: an exit without its last words explains nothing."""
+        """Empty the pipes first: an exit without its last words explains nothing."""
         for output, watch in list(self._outputs.items()):
             for _ in range(_LAST_READS):
                 if not self._read(output, watch.fd):
@@ -282,9 +286,7 @@ class Lifecycle:
 
     def _close_leaked_pipes(self) -> None:
         for output in list(self._outputs):
-            self._hub.emit(
-                PipeLeaked(source=self._child.name, pid=self._pid, stream=output.name)
-            )
+            self._emit(PipeLeaked(source=self._child.name, pid=self._pid, stream=output.name))
             self._child.leaked_streams.append(output.name)
             self._end_output(output)
         self._close_if_done()
@@ -301,7 +303,7 @@ class Lifecycle:
 
     def _report_swept(self, victims: Sequence[orphans.Victim], failure: str) -> None:
         for victim in victims:
-            self._hub.emit(
+            self._emit(
                 DescendantSwept(
                     source=self._child.name,
                     pid=self._pid,

@@ -11,7 +11,9 @@ import selectors
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -81,7 +83,7 @@ class Loop:
         ready: Callable[[], None],
         abandon: Callable[[BaseException], None],
     ) -> Watch:
-        """Call ``ready`` in each turn in which ``fd`` is ready: writable for WRITES, else readable."""
+        """Call ``ready`` whenever ``fd`` is: writable for WRITES, readable for all others."""
         events = selectors.EVENT_WRITE if rank == WRITES else selectors.EVENT_READ
         watch = Watch(fd, rank, ready, abandon)
         self._selector.register(fd, events, watch)
@@ -105,7 +107,7 @@ class Loop:
         for fd in dict.fromkeys(ours):
             try:
                 os.close(fd)
-            except OSError:  # noqa: PERF203: closed already; there is nobody to tell in a fork
+            except OSError:
                 continue
 
     def _selector_fds(self) -> list[int]:
@@ -147,10 +149,8 @@ class Loop:
         if not self._poked:
             return
         self._poked = False  # before the queue is read: who posts after this pokes again
-        try:
+        with suppress(BlockingIOError):
             os.read(self._wake_reader, 4096)
-        except BlockingIOError:
-            pass
         for _ in range(_COMMANDS_A_TURN):
             try:
                 command = self._commands.get_nowait()
@@ -162,15 +162,15 @@ class Loop:
     def _serve(self, watch: Watch) -> None:
         try:
             watch.ready()
-        except Exception as error:  # noqa: BLE001: the loop survives any exception
+        except Exception as error:
             self._note(error)
             self.unwatch(watch)
-            self._guarded(lambda: watch.abandon(error))
+            self._guarded(partial(watch.abandon, error))
 
     def _guarded(self, action: Callable[[], None]) -> None:
         try:
             action()
-        except Exception as error:  # noqa: BLE001: the loop survives any exception
+        except Exception as error:
             self._note(error)
 
     def _note(self, error: BaseException) -> None:

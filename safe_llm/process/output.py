@@ -171,7 +171,7 @@ class Output:
         try:
             if tap is not None:
                 tap(chunk)
-        except Exception as error:  # noqa: BLE001: the drain outlives every sink
+        except Exception as error:
             self.tap = None
             self.failure = f"sink detached: {error!r}"
 

@@ -17,9 +17,14 @@ KILL_NOW_GRACE = 5.0  # from SIGKILL to the exit; longer means an uninterruptibl
 class Stoppable(Protocol):
     """What a policy needs of a child. All of it runs on the hub."""
 
-    def close_stdin(self) -> bool: ...
-    def signal_group(self, number: int) -> None: ...
-    def give_up(self) -> None: ...
+    def close_stdin(self) -> bool:
+        """Close its stdin; False when it had none."""
+
+    def signal_group(self, number: int) -> None:
+        """Send a signal to all of its group."""
+
+    def give_up(self) -> None:
+        """Declare that it cannot be ended."""
 
 
 class Stopping:

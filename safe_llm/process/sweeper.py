@@ -69,7 +69,7 @@ class Sweeper:
             victims = orphans.sweep(
                 self._cookie_name, {one.cookie: (one.sid, one.start_ticks) for one in batch}
             )
-        except Exception as error:  # noqa: BLE001: the children must be closed all the same
+        except Exception as error:
             failure = repr(error)
         for one in batch:
             one.report([v for v in victims if v.cookie == one.cookie], failure)

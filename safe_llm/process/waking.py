@@ -90,12 +90,12 @@ class Signal:
         """
         refuse_on_service_thread()
         latch = threading.Lock()
-        latch.acquire()  # noqa: SIM115: released by whoever wakes us, and only once
+        latch.acquire()
         with self._enlisted(latch.release):
             return latch.acquire(timeout=min(max(timeout, 0.0), _LONGEST_WAIT))
 
     def wait_until(self, holds: Callable[[], bool], timeout: float) -> bool:
-        """Wait until ``holds()``, looking again each time the signal is set; return whether it does.
+        """Wait until ``holds()``, looking each time the signal is set; return whether it does.
 
         Several may wait so on one signal: each clears it *before* it looks, so no change is missed.
         """
@@ -110,7 +110,7 @@ class Signal:
     async def wait_until_async(
         self,
         holds: Callable[[], bool],
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
     ) -> bool:
         """As ``wait_until``, for a task."""
         until = None if timeout is None else monotonic() + timeout
@@ -122,7 +122,7 @@ class Signal:
             if not await self.wait_async(left):
                 return holds()
 
-    async def wait_async(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109: part of the contract
+    async def wait_async(self, timeout: float | None = None) -> bool:
         """Suspend this task for at most ``timeout`` seconds; return whether it was set."""
         if self._is_set:
             return True
@@ -132,16 +132,16 @@ class Signal:
             return await self._wait_trio(timeout)
         return await self._wait_asyncio(loop, timeout)
 
-    async def _wait_asyncio(self, loop: asyncio.AbstractEventLoop, timeout: float | None) -> bool:  # noqa: ASYNC109
+    async def _wait_asyncio(self, loop: asyncio.AbstractEventLoop, timeout: float | None) -> bool:
         woken: asyncio.Future[bool] = loop.create_future()
 
         def wake() -> None:
             try:
-                loop.call_soon_threadsafe(_resolve, woken, True)  # noqa: FBT003
+                loop.call_soon_threadsafe(_resolve, woken, True)
             except RuntimeError:  # the loop was closed: nobody is left to be woken
                 return
 
-        timer = None if timeout is None else loop.call_later(timeout, _resolve, woken, False)  # noqa: FBT003
+        timer = None if timeout is None else loop.call_later(timeout, _resolve, woken, False)
         try:
             with self._enlisted(wake):
                 return await woken
@@ -149,7 +149,7 @@ class Signal:
             if timer is not None:
                 timer.cancel()
 
-    async def _wait_trio(self, timeout: float | None) -> bool:  # noqa: ASYNC109
+    async def _wait_trio(self, timeout: float | None) -> bool:
         trio: Any = sys.modules["trio"]  # a Trio task can only run where trio was imported
         token = trio.lowlevel.current_trio_token()
         woken = trio.Event()

@@ -47,7 +47,6 @@ class OrphanWatchdog:
         )
         launched = launch(child.command, argv[0], child.command.environment(os.environ), ())
         self._life = Lifecycle(self._hub, child, launched)
-        self._life.begin(launched)
         self.child = child
         for line in records:
             self.tell(line)

@@ -1,0 +1,1 @@
+"""Keep a child useful: readiness, deadlines, the watchdog, restarts. Speaks no protocol."""
