@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     )
     from safe_llm.events import Event, Observer
     from safe_llm.limits import NO_LIMITS, Limits, StopPolicy, StopStep
+    from safe_llm.process import spawn
+    from safe_llm.process.child import Child
+    from safe_llm.process.command import Command
+    from safe_llm.process.exits import ExitStatus
 
 __version__ = "0.1.0"
 
@@ -36,8 +40,11 @@ __all__ = [
     "NO_LIMITS",
     "CallFailed",
     "CallTimeout",
+    "Child",
+    "Command",
     "EngineDied",
     "Event",
+    "ExitStatus",
     "Limits",
     "MissingExtra",
     "MisuseError",
@@ -55,15 +62,20 @@ __all__ = [
     "StopStep",
     "UnsupportedPlatform",
     "__version__",
+    "spawn",
 ]
 
 _HOMES = {
+    "Child": "safe_llm.process.child",
+    "Command": "safe_llm.process.command",
     "Event": "safe_llm.events",
+    "ExitStatus": "safe_llm.process.exits",
     "Limits": "safe_llm.limits",
     "NO_LIMITS": "safe_llm.limits",
     "Observer": "safe_llm.events",
     "StopPolicy": "safe_llm.limits",
     "StopStep": "safe_llm.limits",
+    "spawn": "safe_llm.process",
 }
 _HOME_OF_THE_REST = "safe_llm.errors"
 
