@@ -10,8 +10,8 @@ it chooses by itself. What was found in ipykernel's source and by running notebo
 - ipykernel 6.31 does the same for the streams (a thread that does not, writes into the cell that
   *started the thread*), but its display publisher has one global request: there, a progress bar
   appears in the cell that runs at that moment, usually the same.
-- Output for a cell that has ended is dropped by nbclient and is shown by JupyterLab, so whoever
-  ends a call in a notebook should ``flush`` the dispatcher for a moment before it returns.
+- Output for a cell that has ended is dropped by nbclient (other frontends differ), so whoever ends
+  a call in a notebook should ``flush`` the dispatcher for a moment before it returns.
 """
 
 from __future__ import annotations

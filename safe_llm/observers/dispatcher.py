@@ -23,7 +23,7 @@ from safe_llm.errors import MisuseError
 from safe_llm.events import Event, LineWritten, Observer, ObserverFailed, Progressed
 from safe_llm.observers.calling import Call, Worker
 from safe_llm.observers.counters import DispatcherStatistics, Tally
-from safe_llm.observers.failures import name_of, reason_of, write_to_log
+from safe_llm.observers.failures import FAILURE_LOG, name_of, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,8 +193,8 @@ class Dispatcher:
         failed = ObserverFailed(
             source=delivery.event.source, observer=name_of(observer), reason=reason_of(error)
         )
-        others = tuple(other for other in delivery.audience if other is not observer)
-        self.post(failed, (*others, write_to_log))
+        listeners: tuple[Observer, ...] = (*delivery.audience, FAILURE_LOG)
+        self.post(failed, tuple(each for each in listeners if each is not observer))
 
 
 _everyone: weakref.WeakSet[Dispatcher] = weakref.WeakSet()

@@ -8,11 +8,11 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING
 
 from safe_llm.events import ObserverFailed
+from safe_llm.observers.logs import LogObserver
 
 if TYPE_CHECKING:
     from safe_llm.events import Event, Observer
-
-_LOGGER = logging.getLogger("safe_llm.observers")
+    from safe_llm.observers.logs import Said
 
 
 def name_of(observer: Observer) -> str:
@@ -32,11 +32,13 @@ def reason_of(error: BaseException) -> str:
     return f"{what} ({frames[-1].filename}:{frames[-1].lineno})" if frames else what
 
 
-def write_to_log(event: Event) -> None:
-    """Be the observer that tells ``logging`` about the others."""
-    if isinstance(event, ObserverFailed):
-        _LOGGER.error(
-            "observer %s raised; it goes on being called, and this is said once: %s",
-            event.observer,
-            event.reason,
-        )
+def describe_failure(event: Event) -> Said | None:
+    """Return what ``logging`` is told about an observer that raised; nothing about the rest."""
+    if not isinstance(event, ObserverFailed):
+        return None
+    told = f"observer {event.observer} raised; it goes on being called, and this is said once"
+    return "safe_llm.observers", logging.ERROR, f"{told}: {event.reason}"
+
+
+FAILURE_LOG = LogObserver(describe=describe_failure)
+"""The observer that tells ``logging`` about the others."""

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 _PATIENCE = 1.0  # seconds that a slow reader of our own stderr gets before records are left out
 _MAX_TEXT_BYTES = ATOMIC_WRITE_BYTES - 1_024  # the rest is for what a formatter puts around it
 
+Said = tuple[str, int, str]
+"""Logger name, level, text."""
+
 
 def _percent(fraction: float | None) -> str:
     return "" if fraction is None else f" {fraction:.0%}"
@@ -69,8 +72,8 @@ _WORDING: dict[type[Event], tuple[int, Callable[[Any], str]]] = {
 }
 
 
-def describe(event: Event) -> tuple[str, int, str] | None:
-    """Return logger name, level and text for ``event``; None where nothing is said about it."""
+def describe(event: Event) -> Said | None:
+    """Return what is said about ``event``; None where that is nothing."""
     if isinstance(event, LineWritten):
         return f"safe_llm.engine.{event.source.replace('.', '_')}", event.level, event.text
     if type(event) not in _WORDING:
@@ -102,9 +105,12 @@ class LogObserver:
     is cut to what such a pipe takes at once (3,072 bytes, and how long it was).
     """
 
-    def __init__(self, *, patience: float = _PATIENCE) -> None:
+    def __init__(
+        self, *, patience: float = _PATIENCE, describe: Callable[[Event], Said | None] = describe
+    ) -> None:
         """Give a slow reader ``patience`` seconds, once until it reads again."""
         self._patience = patience
+        self._describe = describe
         self._full = False
         self._left_out = Tally()
 
@@ -115,7 +121,7 @@ class LogObserver:
 
     def __call__(self, event: Event) -> None:
         """Log ``event`` with its own time, unless nobody would see it or the write would block."""
-        said = describe(event)
+        said = self._describe(event)
         if said is None:
             return
         name, level, text = said
