@@ -6,7 +6,7 @@ WORKERS ?= 0
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 
 # The programs under test decide themselves how children flush; an inherited answer proves nothing.
 unexport PYTHONUNBUFFERED
