@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -90,4 +91,5 @@ def careful() -> None:
     print(left_out, observer.left_out, len(words), words[:24].decode(), flush=True)
 
 
+signal.alarm(12)  # a program that gets stuck ends, even where its test does not wait for it
 {"stuck": stuck, "careful": careful}[sys.argv[1]]()
