@@ -79,8 +79,10 @@ def kill_matching(
         dealt_with = [dealt for dealt in map(kill, found) if dealt is not None]
         victims.update({(one.pid, one.start_ticks): one for one in dealt_with})
         match = match._replace(records=match.records.union(one.as_record() for one in dealt_with))
-        quiet = 0 if cookie is None or not all(one.refusal for one in dealt_with) else quiet + 1
-        cookie = match.cookie
+        if cookie is None:
+            cookie = match.cookie
+            continue
+        quiet = quiet + 1 if all(one.refusal for one in dealt_with) else 0
         if quiet < quiet_scans:
             sleep(_INTERVAL)
     return list(victims.values())
