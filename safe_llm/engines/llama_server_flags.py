@@ -87,6 +87,12 @@ FLAGS: Mapping[str, Value | Switch] = {
     "rope_freq_base": Value(("--rope-freq-base",)),
     "rope_freq_scale": Value(("--rope-freq-scale",)),
     "rope_scaling": Value(("--rope-scaling",)),
+    "yarn_orig_ctx": Value(("--yarn-orig-ctx",)),
+    "yarn_ext_factor": Value(("--yarn-ext-factor",)),
+    "yarn_attn_factor": Value(("--yarn-attn-factor",)),
+    "yarn_beta_slow": Value(("--yarn-beta-slow",)),
+    "yarn_beta_fast": Value(("--yarn-beta-fast",)),
+    "kv_overrides": Value(("--override-kv",)),
     "lora_path": Value(("--lora",)),
     "lora_scaled": Value(("--lora-scaled",)),
     "lora_base": Value(("--lora-base",)),
@@ -114,6 +120,7 @@ FLAGS: Mapping[str, Value | Switch] = {
     "warmup": Switch(off=("--no-warmup",)),
     "ui": Switch(off=("--no-ui", "--no-webui")),
     "offload_kqv": Switch(off=("--no-kv-offload", "-nkvo")),
+    "op_offload": Switch(off=("--no-op-offload",)),
     "use_mlock": Switch(on=("--mlock",)),
     "use_mmap": Switch(off=("--no-mmap",)),
 }
@@ -171,7 +178,7 @@ def _arguments(name: str, value: Any, known: frozenset[str], program: str) -> li
     return [part for one in values for part in (spelling, _text(name, one))]
 
 
-_REPEATED = frozenset({"lora_path", "lora_scaled"})
+_REPEATED = frozenset({"kv_overrides", "lora_path", "lora_scaled"})
 
 
 def _first(name: str, spellings: tuple[str, ...], known: frozenset[str], program: str) -> str:
