@@ -175,6 +175,18 @@ def test_a_process_of_another_user_is_out_of_reach(
     assert sweep.is_within_reach(status, uid) is within_reach
 
 
+def test_a_process_of_another_user_is_left_alone_reported_once_and_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Litter() as litter:
+        child = litter.start(["cat"], {**os.environ, litter.cookie: "a"})
+        monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+        # Never quiet, it would go on for ever: the bound of the test is the proof.
+        victims = sweep.kill_matching(Match(litter.cookie, None), timeout=1e6)
+        assert [(v.pid, v.refusal) for v in victims] == [(child.pid, "runs as another user")]
+        assert echoes(child)
+
+
 def test_without_pidfds_the_same_processes_are_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     with Litter() as litter:
         child = litter.start(["cat"], {**os.environ, litter.cookie: "a"})
