@@ -92,7 +92,6 @@ FLAGS: Mapping[str, Value | Switch] = {
     "yarn_attn_factor": Value(("--yarn-attn-factor",)),
     "yarn_beta_slow": Value(("--yarn-beta-slow",)),
     "yarn_beta_fast": Value(("--yarn-beta-fast",)),
-    "kv_overrides": Value(("--override-kv",)),
     "lora_path": Value(("--lora",)),
     "lora_scaled": Value(("--lora-scaled",)),
     "lora_base": Value(("--lora-base",)),
@@ -178,7 +177,7 @@ def _arguments(name: str, value: Any, known: frozenset[str], program: str) -> li
     return [part for one in values for part in (spelling, _text(name, one))]
 
 
-_REPEATED = frozenset({"kv_overrides", "lora_path", "lora_scaled"})
+_REPEATED = frozenset({"lora_path", "lora_scaled"})
 
 
 def _first(name: str, spellings: tuple[str, ...], known: frozenset[str], program: str) -> str:
