@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MAX_SHOWN_LAST_WORDS = 2_000  # a traceback and its cause; a screen, not a log file
+_MAX_SHOWN_LAST_WORDS = 1_500  # a traceback and its cause; half a screen, not a log file
 
 
 def _restore(kind: type[SafeLlmError], fields: dict[str, Any]) -> SafeLlmError:

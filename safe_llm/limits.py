@@ -69,6 +69,21 @@ class Limits:
                     hint=f"{one.name}=None switches this limit off" if optional else "",
                 )
 
+    @property
+    def patience(self) -> float | None:
+        """L3 as it is applied: never shorter than an L1 limit that was asked for explicitly."""
+        if self.progress is None:
+            return None
+        defaults = {one.name: one.default for one in fields(self)}
+        asked: dict[str, float | None] = {
+            "call": self.call,
+            "total": self.total,
+            "first_token": self.first_token,
+            "gap": self.gap,
+        }
+        explicit = (limit for name, limit in asked.items() if limit != defaults[name])
+        return max([self.progress, *(limit for limit in explicit if limit is not None)])
+
     def with_changes(self, **changes: Any) -> Limits:
         """Return the same limits with some fields replaced."""
         return replace(self, **changes)

@@ -264,7 +264,9 @@ class Child:
 
     def last_words(self) -> str:
         """Return the end of what it wrote to stderr, for a message; untrusted text, sanitised."""
-        return sanitise(self.stderr.tail()[-_LAST_WORDS_BYTES:])
+        *_, last = self.stderr.tail()[-_LAST_WORDS_BYTES:].partition(b"\n")
+        lines = (last or self.stderr.tail()[-_LAST_WORDS_BYTES:]).splitlines()
+        return "\n".join(sanitise(line) for line in lines)
 
     def statistics(self) -> ChildStatistics:
         """Return an immutable snapshot."""

@@ -10,12 +10,14 @@ import errno
 import fnmatch
 import os
 import shutil
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from safe_llm.errors import MisuseError, SpawnFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 Unbuffered = Literal["auto", "stdbuf", "pty"]
 
@@ -50,13 +52,13 @@ class Command:
 
     def __post_init__(self) -> None:
         """Freeze what was given, and refuse what no system could start."""
-        given: object = self.argv
+        given: Sequence[object] = self.argv
         if isinstance(given, (str, bytes)) or not given:
             raise MisuseError(
                 reason=f"argv must be a non-empty list of strings, not {self.argv!r}",
                 hint="use shlex.split() on a command line; no shell is ever involved",
             )
-        for one in self.argv:
+        for one in given:
             if not isinstance(one, (str, os.PathLike)) or "\0" in os.fspath(one):
                 raise MisuseError(reason=f"argument {one!r} is not a string without NUL")
         object.__setattr__(self, "argv", tuple(os.fspath(one) for one in self.argv))

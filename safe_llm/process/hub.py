@@ -87,7 +87,9 @@ class Hub:
         )
         env = command.environment(os.environ)
         path = command.resolve(env)
-        env[self.cookie_name] = child.cookie
+        env |= orphans.inherited_cookies(os.environ)
+        if child.stop_policy.sweep != "none":  # else what it leaves behind on purpose would be ours
+            env[self.cookie_name] = child.cookie
         prefix = orphans.launcher_prefix()
         self.loop.post(partial(self._spawn, child, path, env, prefix))
         return child

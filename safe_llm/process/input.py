@@ -22,7 +22,8 @@ _LARGEST_WRITE = 256 * 1024  # more than a pipe holds; keeps a turn of the hub s
 class Input:
     """What waits to be written to a child.
 
-    ``flushed`` is set each time that nothing waits any more. ``failure`` says why nothing can be written any more.
+    ``flushed`` is set each time that nothing waits any more; ``failure`` says why nothing can be
+    written any more.
     """
 
     def __init__(

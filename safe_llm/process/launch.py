@@ -77,7 +77,7 @@ def _launch(command: Command, argv: list[str], env: Mapping[str, str]) -> Launch
         else:
             stdout, stdout_theirs = _pipe(read_end=ours, write_end=theirs)
         stderr, stderr_theirs = _pipe(read_end=ours, write_end=theirs)
-        # preexec_fn would forbid vfork: 55 ms a spawn with 2 GiB in use, and a deadlock now and then.
+        # preexec_fn would forbid vfork: 55 ms a spawn with 2 GiB in use, and rare deadlocks.
         process = subprocess.Popen(
             argv,
             stdin=stdin_theirs,

@@ -32,6 +32,7 @@ __all__ = [
     "Victim",
     "cookie_name",
     "forget_line",
+    "inherited_cookies",
     "launcher_prefix",
     "protection",
     "record_line",
@@ -40,6 +41,7 @@ __all__ = [
     "watchdog_argv",
 ]
 
+_COOKIE = "SAFE_LLM_COOKIE_"
 _PROBE_TIMEOUT = 2.0  # seconds; it takes two milliseconds unless the machine is in trouble
 _PROBE_ANSWER = b"supported"
 
@@ -85,7 +87,12 @@ def protection() -> OrphanProtection:
 
 def cookie_name(hub_id: str) -> str:
     """Return the environment variable that marks the children of one hub."""
-    return f"SAFE_LLM_COOKIE_{hub_id}"
+    return _COOKIE + hub_id
+
+
+def inherited_cookies(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the marks of the hubs above ours, which every child of ours carries on."""
+    return {name: value for name, value in environment.items() if name.startswith(_COOKIE)}
 
 
 def record_line(sid: int, pid: int, start_ticks: int, value: str) -> bytes:

@@ -27,7 +27,7 @@ from safe_llm.process.waking import (
 from safe_llm.supervise.job import Job, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
     from anyio.abc import TaskGroup
 
@@ -62,7 +62,7 @@ class Portal:
     def submit(self, work: Callable[[], Awaitable[T]], name: str) -> Job[T]:
         """Have ``work`` done on the portal; the job is how to wait for it, and to cancel it."""
         job: Job[T] = Job(name, self.clock, self._cancel)
-        self.post(partial(self._start, self._perform, job, work))
+        self.post(partial(self._begin, job, work))
         return job
 
     def stream(
@@ -72,7 +72,7 @@ class Portal:
         stream: Stream[T] = Stream()
         job: Job[None] = Job(name, self.clock, self._cancel)
         stream.attach(job)
-        self.post(partial(self._start, self._perform, job, partial(work, stream.push)))
+        self.post(partial(self._begin, job, partial(work, stream.push)))
         return stream
 
     # -- on the portal
@@ -92,7 +92,7 @@ class Portal:
         finally:
             self._tickers.pop(key, None)
 
-    def _start(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+    def _start(self, function: Callable[..., Coroutine[Any, Any, None]], *args: object) -> None:
         if self._tasks is None:
             raise AssertionError(function)
         self._tasks.start_soon(function, *args)
@@ -133,10 +133,14 @@ class Portal:
             for tick in list(self._tickers.values()):
                 self._guarded(partial(tick, now))
 
+    def _begin(self, job: Job[T], work: Callable[[], Awaitable[T]]) -> None:
+        # Known before the task runs, so that a cancellation posted right behind finds it.
+        self._scopes[job] = anyio.CancelScope()
+        self._busy.set()
+        self._start(self._perform, job, work)
+
     async def _perform(self, job: Job[T], work: Callable[[], Awaitable[T]]) -> None:
-        with anyio.CancelScope() as scope:
-            self._scopes[job] = scope
-            self._busy.set()
+        with self._scopes[job] as scope:
             try:
                 job.succeed(await work())
             except Exception as error:
@@ -168,11 +172,22 @@ class Portal:
 
 
 _portal: Portal | None = None
+_making = threading.RLock()
 
 
 def portal() -> Portal:
     """Return the portal of this process; a forked child gets one of its own."""
     global _portal  # noqa: PLW0603  one per process is its nature
-    if _portal is None or _portal.owner != os.getpid():
-        _portal = Portal()
-    return _portal
+    with _making:
+        if _portal is None or _portal.owner != os.getpid():
+            _portal = Portal()
+        return _portal
+
+
+def _forget_in_fork() -> None:
+    global _portal, _making  # noqa: PLW0603  see above
+    _portal = None
+    _making = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_forget_in_fork)

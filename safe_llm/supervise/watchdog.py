@@ -15,22 +15,24 @@ _CPU_NOISE = 0.02  # seconds: a timer or a signal handler; two ticks of the kern
 class Evidence:
     """What is known of a process at one moment.
 
-    ``at`` and ``heard_at`` are times of one ``RunClock``; ``heard_at`` is the last byte or token.
+    ``at`` is a time of a ``RunClock``. ``activity`` counts all bytes and tokens so far.
     ``cpu_seconds`` is summed over the process tree; None where it cannot be known.
     ``waiting_since`` is the start of the oldest call in flight, None when there is none.
     """
 
     at: float
-    heard_at: float
+    activity: int
     cpu_seconds: float | None
     waiting_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
-    """A layer that has caught something, in words."""
+    """A layer that has caught something: its limit and what was seen, in seconds and in words."""
 
     layer: str
+    limit: float
+    elapsed: float
     detail: str
 
 
@@ -40,6 +42,7 @@ class Watchdog:
     def __init__(self, limits: Limits, now: float) -> None:
         self._limits = limits
         self._cpu_seconds: float | None = None
+        self._activity = 0
         self._moved_at = now
         self._misses = 0
 
@@ -51,16 +54,14 @@ class Watchdog:
     def observe(self, evidence: Evidence) -> Suspicion | None:
         """L3: no byte, token or CPU tick for too long while a call is in flight."""
         self._note_movement(evidence)
-        allowed = self._limits.progress
+        allowed = self._limits.patience
         if allowed is None or evidence.waiting_since is None:
             return None
         silent = evidence.at - max(self._moved_at, evidence.waiting_since)
         if silent <= allowed:
             return None
         return Suspicion(
-            "L3 progress",
-            f"no byte, token or CPU tick for {silent:.3g} s with a call in flight"
-            f" (limit {allowed:.3g} s)",
+            "L3 progress", allowed, silent, "no byte, token or CPU tick with a call in flight"
         )
 
     def probed(self, *, answered: bool, evidence: Evidence) -> Suspicion | None:
@@ -78,17 +79,18 @@ class Watchdog:
             return None
         return Suspicion(
             "L2 alive",
-            f"{self._misses} probes in a row were not answered within"
-            f" {self._limits.alive_timeout:.3g} s, without a byte or a CPU tick meanwhile",
+            self._limits.alive_timeout,
+            evidence.at - self._moved_at,
+            f"{self._misses} probes in a row were not answered, without a byte or a CPU tick",
         )
 
     def _note_movement(self, evidence: Evidence) -> bool:
-        heard = evidence.heard_at > self._moved_at
         before, now = self._cpu_seconds, evidence.cpu_seconds
-        self._cpu_seconds = now
         worked = before is not None and now is not None and now - before > _CPU_NOISE
-        if worked:
+        moved = worked or evidence.activity != self._activity
+        if worked or before is None:  # slow work must add up: keep the mark until it is passed
+            self._cpu_seconds = now
+        self._activity = evidence.activity
+        if moved:
             self._moved_at = evidence.at
-        elif heard:
-            self._moved_at = evidence.heard_at
-        return heard or worked
+        return moved

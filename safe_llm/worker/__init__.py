@@ -1,1 +1,1 @@
-"""Programs of ours that run inside a child. Imported by nobody: they are started with ``-m``."""
+"""Programs of ours that run inside a child, and the pure parts that they share with us."""

@@ -1,0 +1,1 @@
+"""Why is this process silent? Knows only a pid, and reads only /proc."""

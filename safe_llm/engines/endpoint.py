@@ -1,0 +1,158 @@
+"""Where a server of ours listens: a socket that only we can reach, or else a port and a key."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import socket
+import struct
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safe_llm.errors import NotReady, StartupFailed
+
+if TYPE_CHECKING:
+    from safe_llm.process.child import Child
+
+_LONGEST_SOCKET_PATH = 107  # sun_path has 108 bytes, and the last one is NUL; unix(7)
+_PREFIX = "safe-llm-"
+_SOCKET_NAME = "s.sock"  # llama-server takes a host for a socket by this ending
+_LOOPBACK = "127.0.0.1"
+
+
+class NoPrivateFolder(StartupFailed):
+    """No folder could be made for the socket: the disk is full, or nothing is writable."""
+
+    reason: str = ""
+
+    def __init__(self, *, program: str, reason: str) -> None:
+        super().__init__(
+            program=program, hint="make room, or point TMPDIR to a short, writable folder"
+        )
+        self.reason = reason
+
+    def what_happened(self) -> str:
+        """Where it was tried, and what the system said."""
+        return f"no folder for the socket of {self.program}: {self.reason}"
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """An address, the arguments that make a server listen there, and how to clean up."""
+
+    base_url: str
+    host_arguments: tuple[str, ...]
+    socket_path: str | None = None
+    api_key: str | None = None
+    _folder: Path | None = None
+    _lock: int = -1
+
+    def clean_up(self) -> None:
+        """Remove what is on disk."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def check_listener(self, child: Child) -> None:
+        """Raise ``NotReady`` when who listens on our socket is not our child.
+
+        Blocks for nothing: to connect to a Unix socket takes no time. Tells nothing for a port,
+        where the key has to do.
+        """
+        if self.socket_path is None or sys.platform != "linux":
+            return
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(1.0)
+            probe.connect(self.socket_path)
+            raw = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        pid, _, _ = struct.unpack("3i", raw)
+        if not _belongs_to(pid, child.pid):
+            raise NotReady(
+                program=child.name,
+                reason=f"process {pid}, which is not ours, listens on its socket",
+                waited=0.0,
+                last_words=child.last_words(),
+            )
+
+
+def open_endpoint(program: str, *, sockets: bool) -> Endpoint:
+    """Return a fresh address: a Unix socket in a folder of mode 0700, else a loopback port.
+
+    Raises ``NoPrivateFolder`` when no folder can be made. A path too long for a socket, as under a
+    deep TMPDIR, is avoided by another folder, and at last by a port.
+    """
+    if sockets:
+        folder = _private_folder(program)
+        if folder is not None:
+            path = str(folder / _SOCKET_NAME)
+            lock = _locked(folder)
+            return Endpoint("http://engine", ("--host", path), path, None, folder, lock)
+    port, key = _free_port(), secrets.token_urlsafe(32)
+    arguments = ("--host", _LOOPBACK, "--port", str(port))
+    return Endpoint(f"http://{_LOOPBACK}:{port}", arguments, None, key)
+
+
+def _private_folder(program: str) -> Path | None:
+    """Make the folder in the first place that gives a short path; None when all are too long."""
+    refusals = []
+    for base in dict.fromkeys((tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR"), "/tmp")):  # noqa: S108  mkdtemp makes it 0700
+        if base is None or len(os.fsencode(base)) + 32 > _LONGEST_SOCKET_PATH:
+            continue
+        _remove_abandoned(Path(base))
+        try:
+            return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+        except OSError as error:
+            refusals.append(f"{base}: {error.strerror}")
+    if refusals:
+        raise NoPrivateFolder(program=program, reason="; ".join(refusals))
+    return None
+
+
+def _locked(folder: Path) -> int:
+    """Hold a lock for as long as we live, so that others see which folders are abandoned."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    with suppress(OSError):  # a file system without locks: then nobody will remove it either
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor
+
+
+def _remove_abandoned(base: Path) -> None:
+    """Remove the folders of killed processes. A pid would not tell: containers share /tmp."""
+    for folder in base.glob(f"{_PREFIX}*"):
+        try:
+            if folder.stat().st_uid != os.getuid() or not (folder / _SOCKET_NAME).exists():
+                continue
+            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # its owner lives
+            continue
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(descriptor)
+
+
+def _belongs_to(pid: int, leader: int) -> bool:
+    try:
+        return pid == leader or os.getsid(pid) == leader
+    except ProcessLookupError:
+        return False
+
+
+def _free_port() -> int:
+    """Return a port that was free a moment ago; whoever takes it first makes the start fail."""
+    with socket.socket() as probe:
+        probe.bind((_LOOPBACK, 0))
+        return int(probe.getsockname()[1])

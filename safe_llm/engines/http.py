@@ -1,0 +1,128 @@
+"""HTTP to a llama-server, on the portal. Sets no deadline: those are the call's."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from safe_llm.errors import PromptTooLong, ProtocolViolation, RemoteError
+from safe_llm.protocol.sse import SseParser
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+_CONNECT_TIMEOUT = 10.0  # to a socket on this machine; a frozen server's backlog may be full
+_SHOWN_BODY = 300
+_OK = 200
+
+
+class HttpClient:
+    """Requests to one server. Made for one event loop, the portal's."""
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        *,
+        socket_path: str | None = None,
+        api_key: str | None = None,
+        max_message_bytes: int,
+    ) -> None:
+        self._name = name
+        self._max_message_bytes = max_message_bytes
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            transport=httpx.AsyncHTTPTransport(uds=socket_path, limits=_NO_POOL_LIMIT),
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT),
+            trust_env=False,  # a proxy from the environment has no business here
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        """Return the status and the parsed body, None where it is no JSON."""
+        response = await self._client.get(path)
+        return response.status_code, _json_or_none(response.content)
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Return the parsed answer; raise ``RemoteError`` for any status but 200."""
+        response = await self._client.post(path, json=body)
+        if response.status_code != _OK:
+            raise remote_error(self._name, response.status_code, response.content)
+        return _json_or_none(response.content)
+
+    @asynccontextmanager
+    async def events(
+        self, path: str, body: Mapping[str, Any]
+    ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+        """Post ``body`` and give the server-sent events of the answer, parsed.
+
+        Leaving the block closes the connection, by which llama-server learns that nobody listens
+        any more and frees the slot: 0.14 to 0.26 s after a streaming client leaves, only at the
+        end of its generation for any other.
+        """
+        async with self._client.stream("POST", path, json=body, headers=_ONCE) as response:
+            if response.status_code != _OK:
+                raise remote_error(self._name, response.status_code, await response.aread())
+            yield self._parsed(response)
+
+    async def _parsed(self, response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+        parser = SseParser(self._max_message_bytes, peer=self._name)
+        async for data in response.aiter_raw():
+            for event in parser.feed(data):
+                if event.data == "[DONE]":  # in the OpenAI dialect, to which base_url may lead
+                    return
+                yield self._message(event.data)
+
+    def _message(self, text: str) -> dict[str, Any]:
+        try:
+            message = json.loads(text)
+        except ValueError as error:
+            raise ProtocolViolation(
+                peer=self._name, reason=f"an event is no JSON: {text[:_SHOWN_BODY]!r}"
+            ) from error
+        if not isinstance(message, dict):
+            raise ProtocolViolation(
+                peer=self._name, reason=f"an event is no object: {text[:_SHOWN_BODY]!r}"
+            )
+        if "error" in message:
+            raise remote_error(self._name, None, text.encode())
+        return message
+
+
+# Measured: 2-3 % of the requests on a connection that has carried a stream end in "disconnected
+# without sending a response", with llama-server b10434 and b11549; on a fresh one none of 300.
+_ONCE = {"Connection": "close"}
+_NO_POOL_LIMIT = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+
+
+def remote_error(name: str, status: int | None, body: bytes) -> RemoteError:
+    """Translate llama-server's error object; anything else is shown as it is."""
+    parsed = _json_or_none(body)
+    error = parsed.get("error", parsed) if isinstance(parsed, dict) else None
+    if not isinstance(error, dict):
+        text = body[:_SHOWN_BODY].decode("utf-8", errors="replace").strip()
+        return RemoteError(engine=name, status=status, message=str(error or text or "no reason"))
+    if error.get("type") == "exceed_context_size_error":
+        return PromptTooLong(
+            engine=name,
+            status=status,
+            message=str(error.get("message", "")),
+            prompt_tokens=int(error.get("n_prompt_tokens", 0)),
+            context_tokens=int(error.get("n_ctx", 0)),
+            hint="shorten the prompt, or give the engine a larger n_ctx",
+        )
+    return RemoteError(engine=name, status=status, message=str(error.get("message", error)))
+
+
+def _json_or_none(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None

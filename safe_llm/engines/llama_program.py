@@ -1,0 +1,159 @@
+"""llama-server as a supervised program: how it is started, when it is ready, what it logs."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from safe_llm.engines.binary import Binary, find_binary
+from safe_llm.engines.endpoint import Endpoint, open_endpoint
+from safe_llm.engines.http import HttpClient
+from safe_llm.engines.llama_server_flags import flags_for
+from safe_llm.engines.spec import check_model_file
+from safe_llm.errors import MisuseError, NotReady
+from safe_llm.process.command import Command
+from safe_llm.protocol.llama_log import level_of
+
+if TYPE_CHECKING:
+    from safe_llm.engines.spec import LlamaServerSpec
+    from safe_llm.process.child import Child
+
+_OK, _LOADING, _UNAUTHORIZED = 200, 503, 401
+_VERBOSITY = 3  # the lowest at which it says what it listens on and what each request took
+_CACHE_RAM_MIB = 512  # of prompts, beside the context; llama-server would take up to 8 GiB
+_VERBOSITY_FLAGS = frozenset({"-lv", "--verbosity", "--log-verbosity", "-v", "--verbose"})
+
+
+class LlamaProgram:
+    """A ``supervise.program.Program``: one llama-server binary with one model."""
+
+    def __init__(self, spec: LlamaServerSpec, max_message_bytes: int) -> None:
+        self._spec = spec
+        self._max_message_bytes = max_message_bytes
+        self._endpoint: Endpoint | None = None
+        self._clients: list[HttpClient] = []
+        self._level = logging.INFO
+        self.binary: Binary | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self._spec.name
+
+    @property
+    def http(self) -> HttpClient:
+        """The client of the present incarnation."""
+        return self._clients[-1]
+
+    async def prepare(self) -> Command:
+        """Check the model, find the binary, open a fresh address; return the command."""
+        model = check_model_file(self._spec.model_path)
+        self.binary = binary = await find_binary(self._spec.binary)
+        arguments = self._arguments(binary, model)
+        self._endpoint = endpoint = open_endpoint(self.name, sockets=binary.knows_sockets)
+        self._clients.append(
+            HttpClient(
+                self.name,
+                endpoint.base_url,
+                socket_path=endpoint.socket_path,
+                api_key=endpoint.api_key,
+                max_message_bytes=self._max_message_bytes,
+            )
+        )
+        key = {"LLAMA_API_KEY": endpoint.api_key} if endpoint.api_key else {}
+        return Command(
+            [*binary.argv, *endpoint.host_arguments, *arguments],
+            env={**dict(binary.env), **dict(self._spec.env), **key},
+            stdin="null",
+        )
+
+    def _arguments(self, binary: Binary, model: str) -> list[str]:
+        parameters: dict[str, Any] = {"model": model, **dict(self._spec.parameters)}
+        if _VERBOSITY_FLAGS.isdisjoint(self._spec.server_args):
+            parameters.setdefault("verbosity", _VERBOSITY)
+        if "--cache-ram" in binary.known_flags:
+            parameters.setdefault("cache_ram_mib", _CACHE_RAM_MIB)
+        if "n_parallel" in parameters and "--kv-unified" in binary.known_flags:
+            # Else n_ctx would be divided among the slots, and each prompt get a part of it.
+            parameters.setdefault("kv_unified", True)
+        ours = flags_for(parameters, binary.known_flags, program=Path(binary.argv[-1]).name)
+        return [*ours, *self._spec.server_args]
+
+    def clean_up(self) -> None:
+        """Remove the socket's folder; the clients are closed with the loop's next turn."""
+        if self._endpoint is not None:
+            self._endpoint.clean_up()
+            self._endpoint = None
+
+    async def close_clients(self) -> None:
+        """Close the connections of all incarnations."""
+        while self._clients:
+            await self._clients.pop().close()
+
+    # -- asking it
+
+    async def is_ready(self, child: Child) -> bool:
+        """Whether it answers on the work path, and is the child that we started."""
+        try:
+            status, body = await self.http.get("/health")
+            if status == _LOADING:
+                return False
+            self._check_health(child, status, body)
+            if self._endpoint is not None:
+                self._endpoint.check_listener(child)
+            status, body = await self.http.get("/slots")
+        except (httpx.TransportError, OSError):
+            return False
+        if status == _UNAUTHORIZED or not isinstance(body, list):
+            raise self._impostor(child, f"/slots answered {status}")
+        return True
+
+    def _check_health(self, child: Child, status: int, body: object) -> None:
+        if status != _OK or not isinstance(body, dict) or body.get("status") != "ok":
+            raise self._impostor(child, f"/health answered {status}")
+
+    def _impostor(self, child: Child, what: str) -> NotReady:
+        return NotReady(
+            program=self.name,
+            reason=f"something that is not our llama-server answers at its address: {what}",
+            waited=0.0,
+            last_words=child.last_words(),
+        )
+
+    async def is_alive(self, child: Child) -> bool:
+        """Ask on the work path: a frozen llama-server still answers ``/health`` with 200."""
+        del child
+        return await self._busy_slots() is not None
+
+    async def busy_calls(self, child: Child) -> int | None:
+        """How many slots are processing."""
+        del child
+        return await self._busy_slots()
+
+    async def _busy_slots(self) -> int | None:
+        try:
+            status, slots = await self.http.get("/slots")
+        except httpx.TransportError:
+            return None
+        if status != _OK or not isinstance(slots, list):
+            return 0  # an answer all the same: this build has its slots endpoint switched off
+        return sum(1 for slot in slots if slot.get("is_processing"))
+
+    def level_of(self, line: str) -> int:
+        """The level of a log line; a continuation has that of the line before."""
+        self._level = level_of(line, self._level)
+        return self._level
+
+
+def refuse_changed_address(server_args: tuple[str, ...]) -> None:
+    """Raise ``MisuseError`` for arguments that would move the server out of our reach."""
+    ours = {"--host", "--port", "-m", "--model", "--api-key", "--api-key-file"}
+    taken = ours.intersection(one.split("=", 1)[0] for one in server_args)
+    if taken:
+        raise MisuseError(
+            reason=f"server_args contains {', '.join(sorted(taken))}, which safe_llm sets itself",
+            hint="to use a server of your own, give its address: base_url='http://…'",
+        )
