@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from safe_llm.engines.registry import shutdown
     from safe_llm.errors import (
         CallFailed,
         CallTimeout,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from safe_llm.process.child import Child
     from safe_llm.process.command import Command
     from safe_llm.process.exits import ExitStatus
+    from safe_llm.supervise.restart import RestartPolicy
 
 __version__ = "0.1.0"
 
@@ -55,6 +57,7 @@ __all__ = [
     "ProtocolViolation",
     "RemoteError",
     "RestartLimitReached",
+    "RestartPolicy",
     "SafeLlmError",
     "SpawnFailed",
     "StartupFailed",
@@ -62,6 +65,7 @@ __all__ = [
     "StopStep",
     "UnsupportedPlatform",
     "__version__",
+    "shutdown",
     "spawn",
 ]
 
@@ -73,8 +77,10 @@ _HOMES = {
     "Limits": "safe_llm.limits",
     "NO_LIMITS": "safe_llm.limits",
     "Observer": "safe_llm.events",
+    "RestartPolicy": "safe_llm.supervise.restart",
     "StopPolicy": "safe_llm.limits",
     "StopStep": "safe_llm.limits",
+    "shutdown": "safe_llm.engines.registry",
     "spawn": "safe_llm.process",
 }
 _HOME_OF_THE_REST = "safe_llm.errors"

@@ -19,6 +19,17 @@ FloodAction = Literal["kill", "warn"]
 SweepScope = Literal["all", "group", "none"]
 
 
+def _check(name: str, value: object, *, optional: bool) -> None:
+    if value is None and optional:
+        return
+    if isinstance(value, (int, float)) and value >= 0 and math.isfinite(value):
+        return
+    raise MisuseError(
+        reason=f"limit {name}={value!r} is not a non-negative, finite number",
+        hint=f"{name}=None switches this limit off" if optional else "",
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a call, and the process that serves it, may take. Every field can be set for one call.
@@ -61,13 +72,8 @@ class Limits:
     def __post_init__(self) -> None:
         """Refuse what cannot be a limit."""
         for one in fields(self):
-            value = getattr(self, one.name)
-            if isinstance(value, (int, float)) and not (value >= 0 and math.isfinite(value)):
-                optional = "None" in str(one.type)
-                raise MisuseError(
-                    reason=f"limit {one.name}={value!r} is not a non-negative, finite number",
-                    hint=f"{one.name}=None switches this limit off" if optional else "",
-                )
+            if one.name != "flood_action":
+                _check(one.name, getattr(self, one.name), optional="None" in str(one.type))
 
     @property
     def patience(self) -> float | None:

@@ -96,6 +96,12 @@ def session_cpu_seconds(sid: int, proc: Path = Path("/proc")) -> float | None:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def resident_bytes(pid: int, proc: Path = Path("/proc")) -> int | None:
+    """Memory of a process that is in RAM, mapped files included; None when it is gone."""
+    fields = _read(proc / str(pid) / "statm").split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if fields else None
+
+
 def _thread(task: Path, tid: int) -> ThreadSnapshot:
     fields = _stat(task)
     return ThreadSnapshot(

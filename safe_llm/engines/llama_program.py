@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from safe_llm.diagnose.procfs import resident_bytes
 from safe_llm.engines.binary import Binary, find_binary
 from safe_llm.engines.endpoint import Endpoint, open_endpoint
 from safe_llm.engines.http import HttpClient
@@ -122,6 +123,14 @@ class LlamaProgram:
             waited=0.0,
             last_words=child.last_words(),
         )
+
+    def loaded(self, child: Child) -> float | None:
+        """How much of the model file is in memory: llama-server itself does not tell."""
+        resident = resident_bytes(child.pid)
+        if resident is None:
+            return None
+        size = Path(self._spec.model_path).expanduser().stat().st_size
+        return min(resident / size, 1.0) if size else None
 
     async def is_alive(self, child: Child) -> bool:
         """Ask on the work path: a frozen llama-server still answers ``/health`` with 200."""

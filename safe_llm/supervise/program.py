@@ -28,6 +28,9 @@ class Program(Protocol):
         Raises ``NotReady`` when it can be seen that this will never become true.
         """
 
+    def loaded(self, child: Child) -> float | None:
+        """How far its start has come, as a fraction of 1; None when that cannot be known."""
+
     async def is_alive(self, child: Child) -> bool:
         """Ask on the path on which the work is done, bounded; any reply is life."""
 

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from safe_llm.events import Progressed
+from safe_llm.observers.dispatcher import dispatcher
+
 if TYPE_CHECKING:
     from safe_llm.process.child import Child
     from safe_llm.supervise.program import Program
@@ -16,8 +19,15 @@ _FACTOR = 1.5
 
 
 async def wait_ready(program: Program, child: Child) -> None:
-    """Ask until it is ready, more and more slowly. Bounded by whoever waits for this."""
+    """Ask until it is ready, more and more slowly, and tell the observers how far it is.
+
+    Bounded by whoever waits for this.
+    """
     pause = _FIRST_PAUSE
     while not await program.is_ready(child):
+        progress = Progressed(
+            source=child.name, pid=child.pid, what="loading", fraction=program.loaded(child)
+        )
+        dispatcher().post(progress, child.observers)
         await anyio.sleep(pause)
         pause = min(pause * _FACTOR, _LONGEST_PAUSE)
