@@ -1,0 +1,82 @@
+"""Every constructor field of the original ``LlamaCpp``, and where it goes: one table, no code.
+
+The original is ``langchain_community.llms.llamacpp.LlamaCpp`` (0.4.2), read field by field.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from safe_llm.langchain.destinations import Here, Nowhere, ToBody, ToEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from safe_llm.langchain.destinations import Destination
+
+
+def _if_true(value: Any) -> Any:
+    return True if value else None
+
+
+def _if_false(value: Any) -> Any:
+    return False if value is False else None
+
+
+def _as_text(value: Any) -> Any:
+    return None if value is None else str(value)
+
+
+def _cache_type(f16: Any) -> Any:
+    return "f32" if f16 is False else None  # f16 is what every build does by itself
+
+
+def until_the_end(max_tokens: Any) -> Any:
+    """Return ``n_predict``: as in llama-cpp-python, nothing or zero means "until it ends"."""
+    return -1 if max_tokens is None or max_tokens <= 0 else max_tokens
+
+
+def unless_random(seed: Any) -> Any:
+    """Return the seed; -1 is what the server does by itself, or what its arguments say."""
+    return None if seed == -1 else seed
+
+
+ORIGINAL: Mapping[str, Destination] = {
+    # -- the model
+    "model_path": Here("the engine's model file"),
+    "lora_path": ToEngine(("lora_path",), _as_text),
+    "lora_base": Nowhere("llama.cpp applies adapters to the model itself; give it as model_path"),
+    "n_parts": Nowhere("a model in parts is found by the path of its first part", default=-1),
+    "vocab_only": Nowhere("an engine always loads the weights too", default=False),
+    # -- memory and speed
+    "n_ctx": ToEngine(("n_ctx",)),
+    "n_batch": ToEngine(("n_batch",)),
+    "n_threads": ToEngine(("n_threads",)),
+    "n_gpu_layers": ToEngine(("n_gpu_layers",)),
+    "f16_kv": ToEngine(("cache_type_k", "cache_type_v"), _cache_type),
+    "use_mlock": ToEngine(("use_mlock",), _if_true),
+    "use_mmap": ToEngine(("use_mmap",), _if_false),
+    "rope_freq_base": ToEngine(("rope_freq_base",)),
+    "rope_freq_scale": ToEngine(("rope_freq_scale",)),
+    # -- sampling
+    "max_tokens": ToBody("n_predict", until_the_end),
+    "temperature": ToBody("temperature"),
+    "top_k": ToBody("top_k"),
+    "top_p": ToBody("top_p"),
+    "repeat_penalty": ToBody("repeat_penalty"),
+    "last_n_tokens_size": ToBody("repeat_last_n"),
+    "seed": ToBody("seed", unless_random),
+    "logprobs": ToBody("logprobs"),
+    "logits_all": Nowhere("logprobs= works without it", default=False),
+    # -- what comes back
+    "stop": Here("joined with the stop strings of the call"),
+    "grammar": Here("sent as GBNF text"),
+    "grammar_path": Here("read at the call and sent as GBNF text"),
+    "suffix": Here("appended to the generated text"),
+    "echo": Here("the prompt is put before the generated text"),
+    "streaming": Here("callbacks get each token during invoke"),
+    # -- the rest
+    "model_kwargs": Here("each is sorted by its name, see llama_parameters and body"),
+    "verbose": Here("the engine's lines are logged"),
+    "client": Nowhere("the model runs in a process of its own; see the property engine"),
+}

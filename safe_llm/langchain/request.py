@@ -1,0 +1,163 @@
+"""What one call asks of the engine: constructor, then call, as one request body. Sends nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from safe_llm.errors import MisuseError
+from safe_llm.langchain.body import FIELDS, check_field
+from safe_llm.langchain.destinations import Here, Nowhere, ToBody, warn_of_the_meaningless
+from safe_llm.langchain.grammar import grammar_text
+from safe_llm.langchain.names import refuse_unknown
+from safe_llm.langchain.parameters import ORIGINAL, until_the_end
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from safe_llm.langchain.destinations import Destination
+    from safe_llm.limits import Limits
+
+
+def _pairs(logit_bias: Any) -> Any:
+    # Older builds of llama-server take only a list of pairs, and JSON would make text of the ids.
+    return [list(one) for one in logit_bias.items()] if isinstance(logit_bias, dict) else logit_bias
+
+
+def _wanted(n_probs: Any) -> Any:
+    return n_probs or None
+
+
+_STREAMED = "every call is streamed on the wire; use stream(), or streaming= for callbacks"
+
+CALL: Mapping[str, Destination] = {
+    **{name: ToBody(name) for name in FIELDS if name != "stop"},
+    **{name: goes for name, goes in ORIGINAL.items() if isinstance(goes, ToBody)},
+    "seed": ToBody("seed"),
+    "max_tokens": ToBody("n_predict", until_the_end),
+    "n_probs": ToBody("logprobs", _wanted),
+    "mirostat_mode": ToBody("mirostat"),
+    "logit_bias": ToBody("logit_bias", _pairs),
+    "grammar": Here("GBNF text or a LlamaGrammar"),
+    "grammar_path": Here("a file of GBNF text"),
+    "suffix": Here("appended to the generated text"),
+    "echo": Here("the prompt is put before the generated text"),
+    "timeout": Here("seconds for the whole call, a start of the engine included"),
+    "limits": Here("a Limits for this call"),
+    "tfs_z": Nowhere("llama.cpp has no tail-free sampling any more; try min_p=", default=1.0),
+    "model": Nowhere("an engine has one model, model_path"),
+    "stream": Nowhere(_STREAMED),
+}
+"""What a call may say besides ``stop``: llama-cpp-python's words and llama-server's."""
+
+_ACROSS = "a Python object cannot be called from inside the engine's process"
+REFUSED: Mapping[str, str] = {
+    "stopping_criteria": f"{_ACROSS}; use stop= or max_tokens=",
+    "logits_processor": f"{_ACROSS}; use logit_bias=, grammar= or json_schema=",
+    "prompt": "the prompt is the input of the call",
+    "n": "one prompt gives one answer; use batch()",
+    "n_cmpl": "one prompt gives one answer; use batch()",
+    "response_fields": "the answer's fields are read here",
+    "return_progress": "the answer's fields are read here",
+}
+
+_ONE_CONSTRAINT = ("grammar", "grammar_path", "json_schema")  # the server would obey one of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request without its prompt, and what is done to the answer.
+
+    ``top_logprobs`` is how many alternatives each token is reported with; None reports nothing.
+    """
+
+    limits: Limits
+    body: Mapping[str, Any] = field(default_factory=dict)
+    echo: bool = False
+    suffix: str = ""
+    top_logprobs: int | None = None
+
+    def for_prompt(self, prompt: str) -> dict[str, Any]:
+        """Return the whole body."""
+        return {"prompt": prompt, **self.body}
+
+
+def build_request(
+    defaults: Mapping[str, Any],
+    call: Mapping[str, Any],
+    *,
+    stops: Iterable[str | Iterable[str] | None],
+    limits: Limits,
+) -> Request:
+    """Return the request of a call: ``defaults`` of the object, overridden by what ``call`` says.
+
+    ``stops`` are joined; ``None`` leaves a field to the engine. Raises ``MisuseError`` for a name
+    that is not known, a value out of bounds, or two grammars.
+    """
+    _refuse(call)
+    wanted = _merge(defaults, call)
+    body = _fields(wanted)
+    top_logprobs = body.pop("logprobs", None)
+    if top_logprobs is not None:
+        check_field("n_probs", top_logprobs, "logprobs")
+        body["n_probs"] = max(1, int(top_logprobs))  # 0 would switch them off
+    grammar = grammar_text(wanted.get("grammar"), wanted.get("grammar_path"))
+    if grammar and "json_schema" in body:
+        raise MisuseError(reason="both a grammar and json_schema were given", hint="keep one")
+    stop = _joined(stops)
+    body |= {"grammar": grammar} if grammar else {}
+    body |= {"stop": stop} if stop else {}
+    for name, value in body.items():
+        check_field(name, value, _CALLED.get(name, ""))
+    return Request(
+        limits=_limits(wanted, limits),
+        body=body,
+        echo=bool(wanted.get("echo")),
+        suffix=wanted.get("suffix") or "",
+        top_logprobs=top_logprobs,
+    )
+
+
+def _refuse(call: Mapping[str, Any]) -> None:
+    for name, value in call.items():
+        if name in REFUSED and value is not None:
+            raise MisuseError(reason=f"{name} cannot be given to a call", hint=REFUSED[name])
+    refuse_unknown("a call of LlamaCpp", call, {*CALL, *REFUSED, "stop"})
+    warn_of_the_meaningless(call, CALL, stacklevel=3)
+
+
+def _merge(defaults: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
+    kept = dict(defaults)
+    for name in call:
+        for other in _same_thing(name):
+            kept.pop(other, None)
+    return kept | dict(call)
+
+
+def _same_thing(name: str) -> Iterable[str]:
+    if name in _ONE_CONSTRAINT:
+        return _ONE_CONSTRAINT
+    return [other for other, goes in CALL.items() if _field(goes) == _field(CALL.get(name))]
+
+
+def _field(goes: Destination | None) -> object:
+    return goes.name if isinstance(goes, ToBody) else goes
+
+
+def _fields(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    goes = ((CALL.get(name), value) for name, value in wanted.items())
+    converted = ((to.name, to.convert(value)) for to, value in goes if isinstance(to, ToBody))
+    return {name: value for name, value in converted if value is not None}
+
+
+def _joined(stops: Iterable[str | Iterable[str] | None]) -> list[str]:
+    lists = ([one] if isinstance(one, str) else one or () for one in stops)
+    return list(dict.fromkeys(text for one in lists for text in one))
+
+
+def _limits(wanted: Mapping[str, Any], limits: Limits) -> Limits:
+    chosen: Limits = wanted.get("limits") or limits
+    return chosen.with_changes(call=wanted["timeout"]) if "timeout" in wanted else chosen
+
+
+_CALLED = {goes.name: name for name, goes in ORIGINAL.items() if isinstance(goes, ToBody)}

