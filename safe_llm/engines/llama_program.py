@@ -77,9 +77,6 @@ class LlamaProgram:
             parameters.setdefault("verbosity", _VERBOSITY)
         if "--cache-ram" in binary.known_flags:
             parameters.setdefault("cache_ram_mib", _CACHE_RAM_MIB)
-        if "n_parallel" in parameters and "--kv-unified" in binary.known_flags:
-            # Else n_ctx would be divided among the slots, and each prompt get a part of it.
-            parameters.setdefault("kv_unified", True)
         ours = flags_for(parameters, binary.known_flags, program=Path(binary.argv[-1]).name)
         return [*ours, *self._spec.server_args]
 
