@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _OK, _LOADING, _UNAUTHORIZED = 200, 503, 401
 _VERBOSITY = 3  # the lowest at which it says what it listens on and what each request took
+_ALMOST = 0.99  # a loaded file is not yet a ready server
 _CACHE_RAM_MIB = 512  # of prompts, beside the context; llama-server would take up to 8 GiB
 _VERBOSITY_FLAGS = frozenset({"-lv", "--verbosity", "--log-verbosity", "-v", "--verbose"})
 
@@ -127,7 +128,7 @@ class LlamaProgram:
         if resident is None:
             return None
         size = Path(self._spec.model_path).expanduser().stat().st_size
-        return min(resident / size, 1.0) if size else None
+        return min(resident / size, _ALMOST) if size else None
 
     async def is_alive(self, child: Child) -> bool:
         """Ask on the work path: a frozen llama-server still answers ``/health`` with 200."""

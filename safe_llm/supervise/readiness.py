@@ -25,9 +25,12 @@ async def wait_ready(program: Program, child: Child) -> None:
     """
     pause = _FIRST_PAUSE
     while not await program.is_ready(child):
-        progress = Progressed(
-            source=child.name, pid=child.pid, what="loading", fraction=program.loaded(child)
-        )
-        dispatcher().post(progress, child.observers)
+        _tell(child, program.loaded(child))
         await anyio.sleep(pause)
         pause = min(pause * _FACTOR, _LONGEST_PAUSE)
+    _tell(child, 1.0)
+
+
+def _tell(child: Child, fraction: float | None) -> None:
+    progress = Progressed(source=child.name, pid=child.pid, what="loading", fraction=fraction)
+    dispatcher().post(progress, child.observers)
