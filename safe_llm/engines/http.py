@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import asynccontextmanager
+import socket
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -12,7 +13,7 @@ from safe_llm.errors import PromptTooLong, ProtocolViolation, RemoteError
 from safe_llm.protocol.sse import SseParser
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
 _CONNECT_TIMEOUT = 10.0  # to a socket on this machine; a frozen server's backlog may be full
 _SHOWN_BODY = 300
@@ -70,7 +71,8 @@ class HttpClient:
         async with self._client.stream("POST", path, json=body, headers=_ONCE) as response:
             if response.status_code != _OK:
                 raise remote_error(self._name, response.status_code, await response.aread())
-            yield self._parsed(response)
+            with _hung_up_at_the_end(response):
+                yield self._parsed(response)
 
     async def _parsed(self, response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
         parser = SseParser(self._max_message_bytes, peer=self._name)
@@ -100,6 +102,22 @@ class HttpClient:
 # without sending a response", with llama-server b10434 and b11549; on a fresh one none of 300.
 _ONCE = {"Connection": "close"}
 _NO_POOL_LIMIT = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+
+
+@contextmanager
+def _hung_up_at_the_end(response: httpx.Response) -> Iterator[None]:
+    """End the connection for everybody who holds it, not only for us.
+
+    A child that user code has forked meanwhile holds a copy of the socket, and as long as it does
+    so ``close`` tells the server nothing. Ours is a copy too: httpcore closes its own in a hurry.
+    """
+    stream = response.extensions["network_stream"]
+    with stream.get_extra_info("socket").dup() as line:
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # the server was faster
+                line.shutdown(socket.SHUT_RDWR)
 
 
 def remote_error(name: str, status: int | None, body: bytes) -> RemoteError:

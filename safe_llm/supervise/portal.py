@@ -56,8 +56,9 @@ class Portal:
 
     def post(self, command: Callable[[], None]) -> None:
         """Have ``command`` run on the portal soon. Never blocks; a finalizer may call it."""
-        self._commands.put(command)
-        self._posted.set()
+        if self.owner == os.getpid():  # a fork inherits the objects, and the parent's loop
+            self._commands.put(command)
+            self._posted.set()
 
     def submit(self, work: Callable[[], Awaitable[T]], name: str) -> Job[T]:
         """Have ``work`` done on the portal; the job is how to wait for it, and to cancel it."""
