@@ -7,7 +7,7 @@ where the original's default would override what the model file says (``n_ctx``,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,6 +26,7 @@ from safe_llm.langchain.llama_parameters import ENGINE_NAMES, LLAMA
 from safe_llm.langchain.names import refuse_unknown
 from safe_llm.langchain.parameters import ORIGINAL
 from safe_llm.langchain.request import CALL, Request, build_request
+from safe_llm.langchain.seconds import check_seconds, with_timeout
 from safe_llm.langchain.specification import check_kind, engine_parameters, server_spec
 from safe_llm.langchain.watching import watchers
 from safe_llm.limits import Limits, StopPolicy
@@ -49,7 +50,7 @@ class LlamaCppFields(BaseLLM):
     model_path: str = ""
     lora_base: str | None = None
     lora_path: str | None = None
-    n_ctx: int | None = Field(None, ge=0)
+    n_ctx: int | None = Field(default=None, ge=0)
     n_parts: int = -1
     seed: int = -1
     f16_kv: bool = True
@@ -57,7 +58,7 @@ class LlamaCppFields(BaseLLM):
     vocab_only: bool = False
     use_mlock: bool = False
     n_threads: int | None = None
-    n_batch: int | None = Field(None, ge=1)
+    n_batch: int | None = Field(default=None, ge=1)
     n_gpu_layers: int | None = None
     suffix: str | None = None
     max_tokens: int | None = 256
@@ -76,22 +77,22 @@ class LlamaCppFields(BaseLLM):
     streaming: bool = True
     grammar_path: str | Path | None = None
     grammar: Any = None
-    verbose: bool = Field(True, exclude=True, repr=False)
-    client: Any = Field(None, exclude=True, repr=False)
+    verbose: bool = Field(default=True, exclude=True, repr=False)
+    client: Any = Field(default=None, exclude=True, repr=False)
 
-    engine_kind: str = Field("auto", alias="engine")
+    engine_kind: str = Field(default="auto", alias="engine")
     server_binary: str | None = None
-    server_args: tuple[str, ...] = ()
+    server_args: Sequence[str] = ()
     base_url: str | None = None
     api_key: SecretStr | None = None
-    n_parallel: int | None = Field(None, ge=1)
+    n_parallel: int | None = Field(default=None, ge=1)
     limits: InstanceOf[Limits] = Limits()
     timeout: float | None = None
     stop_policy: InstanceOf[StopPolicy] = StopPolicy()
     restart_policy: InstanceOf[RestartPolicy] = RestartPolicy()
     idle_timeout: float | None = None
-    max_engines: int | None = Field(None, ge=1)
-    observers: tuple[Callable[[Event], None], ...] = Field((), exclude=True, repr=False)
+    max_engines: int | None = Field(default=None, ge=1)
+    observers: tuple[Callable[[Event], None], ...] = Field(default=(), exclude=True, repr=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -106,6 +107,8 @@ class LlamaCppFields(BaseLLM):
             if name in given:
                 raise MisuseError(reason=f"{name} is given twice, once of them in model_kwargs")
         given |= further
+        if isinstance(given.get("model_path"), Path):
+            given["model_path"] = str(given["model_path"])
         rest = {name: given.pop(name) for name in list(given) if name not in fields}
         refuse_unknown("LlamaCpp", rest, fields | _IN_MODEL_KWARGS)
         return {**given, "model_kwargs": rest}
@@ -143,8 +146,7 @@ class LlamaCppFields(BaseLLM):
         )
 
     def _settings(self) -> EngineSettings:
-        if self.idle_timeout is not None:
-            Limits(call=self.idle_timeout)  # the same bounds as any other time
+        check_seconds("idle_timeout", self.idle_timeout)
         return EngineSettings(
             limits=self._call_limits(),
             stop_policy=self.stop_policy,
@@ -155,9 +157,7 @@ class LlamaCppFields(BaseLLM):
         )
 
     def _call_limits(self) -> Limits:
-        if self.timeout is None:
-            return self.limits
-        return self.limits.with_changes(call=self.timeout)
+        return self.limits if self.timeout is None else with_timeout(self.limits, self.timeout)
 
     def _defaults(self) -> dict[str, Any]:
         """What every call says unless it says otherwise, in the words of a request."""

@@ -33,7 +33,8 @@ def _cache_type(f16: Any) -> Any:
 
 def until_the_end(max_tokens: Any) -> Any:
     """Return ``n_predict``: as in llama-cpp-python, nothing or zero means "until it ends"."""
-    return -1 if max_tokens is None or max_tokens <= 0 else max_tokens
+    is_number = isinstance(max_tokens, (int, float))
+    return -1 if max_tokens is None or (is_number and max_tokens <= 0) else max_tokens
 
 
 def unless_random(seed: Any) -> Any:

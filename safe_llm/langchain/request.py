@@ -11,12 +11,13 @@ from safe_llm.langchain.destinations import Here, Nowhere, ToBody, warn_of_the_m
 from safe_llm.langchain.grammar import grammar_text
 from safe_llm.langchain.names import refuse_unknown
 from safe_llm.langchain.parameters import ORIGINAL, until_the_end
+from safe_llm.langchain.seconds import with_timeout
+from safe_llm.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from safe_llm.langchain.destinations import Destination
-    from safe_llm.limits import Limits
 
 
 def _pairs(logit_bias: Any) -> Any:
@@ -156,8 +157,10 @@ def _joined(stops: Iterable[str | Iterable[str] | None]) -> list[str]:
 
 
 def _limits(wanted: Mapping[str, Any], limits: Limits) -> Limits:
-    chosen: Limits = wanted.get("limits") or limits
-    return chosen.with_changes(call=wanted["timeout"]) if "timeout" in wanted else chosen
+    chosen = wanted.get("limits") or limits
+    if not isinstance(chosen, Limits):
+        raise MisuseError(reason=f"limits={chosen!r} is not a Limits")
+    return with_timeout(chosen, wanted["timeout"]) if "timeout" in wanted else chosen
 
 
 _CALLED = {goes.name: name for name, goes in ORIGINAL.items() if isinstance(goes, ToBody)}

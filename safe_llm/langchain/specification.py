@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safe_llm.engines.spec import LlamaServerSpec
 from safe_llm.errors import MisuseError
 from safe_llm.langchain.destinations import ToEngine
 from safe_llm.langchain.llama_parameters import ENGINE_NAMES, LLAMA
-from safe_llm.langchain.names import refuse_unknown
 from safe_llm.langchain.parameters import ORIGINAL
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def check_kind(kind: str) -> None:
             hint="engine='llama-server' runs the same files: pip install 'safe-llm[llama-server]'",
         )
     if kind not in KINDS:
-        refuse_unknown("engine=", [kind], KINDS)
+        known = " and ".join(repr(one) for one in KINDS)
+        raise MisuseError(reason=f"engine={kind!r} is not known", hint=f"there are {known}")
 
 
 def engine_parameters(
@@ -102,7 +103,10 @@ def server_spec(
     base_url: str | None,
     api_key: str | None,
 ) -> LlamaServerSpec:
-    """Return the specification by which objects share an engine."""
+    """Return the specification by which objects share an engine.
+
+    ``api_key`` is for a server at ``base_url``: a process of ours gets a key that nobody knows.
+    """
     if not model_path and not base_url:
         raise MisuseError(
             reason="LlamaCpp has neither model_path nor base_url",
@@ -115,9 +119,9 @@ def server_spec(
     overrides = parameters.get("kv_overrides", ())
     overriding = [part for one in _texts(overrides) for part in ("--override-kv", one)]
     return LlamaServerSpec(
-        model_path=model_path,
+        # Two ways to write a path mean one engine; this asks nobody whether the file exists.
+        model_path=str(Path(model_path).expanduser().absolute()),
         binary=server_binary,
         parameters=tuple((name, one) for name, one in parameters.items() if name != "kv_overrides"),
         server_args=(*server_args, *overriding),
-        api_key=api_key,
     )
