@@ -85,9 +85,10 @@ class Hub:
             stop_policy=stop_policy or StopPolicy(),
             observers=observers,
         )
-        env = command.environment(os.environ)
+        ours = dict(os.environ)  # once: it encodes and decodes at each look
+        env = command.environment(ours)
         path = command.resolve(env)
-        env |= orphans.inherited_cookies(os.environ)
+        env |= orphans.inherited_cookies(ours)
         if child.stop_policy.sweep != "none":  # else what it leaves behind on purpose would be ours
             env[self.cookie_name] = child.cookie
         prefix = orphans.launcher_prefix()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from time import sleep
 from typing import TYPE_CHECKING
 
 from safe_llm.process import orphans
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _IDLE = 5.0  # seconds until the thread goes; starting one costs less than keeping it
+_GATHERING = 0.1  # seconds: a crowd that ends one by one is swept in groups, a lone child at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Sweeper:
                     return
                 continue
             self._sweep([first, *self._waiting()])
+            if not self._requests.empty():
+                sleep(_GATHERING)
 
     def _waiting(self) -> list[Leftovers]:
         waiting = []
