@@ -4,13 +4,15 @@ import copy
 import gc
 import os
 import pickle
-import weakref
+from functools import partial
 
+import anyio
 import pytest
 
 from safe_llm import MisuseError
 from safe_llm.langchain import LlamaCpp
 from safe_llm.langchain.leases import Leases
+from safe_llm.supervise.portal import portal
 
 
 def llama(name: str = "m") -> LlamaCpp:
@@ -46,12 +48,15 @@ def test_a_pickle_holds_the_fields_and_no_engine() -> None:
         assert one.engine.status().leases == 1
 
 
-def test_the_only_object_gives_its_lease_up_when_it_is_garbage() -> None:
-    one = llama()
-    lease = weakref.ref(one.engine)
-    del one
-    gc.collect()
-    assert lease() is None
+def test_an_object_gives_its_lease_up_when_it_is_garbage() -> None:
+    with llama() as one:
+        other = llama()
+        other.engine.status()
+        assert one.engine.status().leases == 2
+        del other
+        gc.collect()
+        portal().submit(partial(anyio.sleep, 0), "whatever was posted before").result()
+        assert one.engine.status().leases == 1
 
 
 def test_a_call_after_close_is_a_misuse_and_a_second_close_is_not() -> None:

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import pickle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core import exceptions as theirs
 
 from safe_llm import errors as ours
+from safe_llm.engines import registry
+from safe_llm.engines.binary import NotALlamaServer
+from safe_llm.engines.endpoint import NoPrivateFolder
 from safe_llm.langchain.model_errors import as_model_error, as_model_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def remote(status: int | None) -> ours.RemoteError:
@@ -30,6 +36,8 @@ CASES: list[tuple[ours.SafeLlmError, type[theirs.ModelError], bool]] = [
     ),
     (ours.SpawnFailed(program="p", reason="gone"), theirs.ModelConnectionError, False),
     (ours.NotReady(program="p", reason="slow", waited=1.0), theirs.ModelConnectionError, True),
+    (NotALlamaServer(program="p"), theirs.ModelConnectionError, False),
+    (NoPrivateFolder(program="p", reason="disk full"), theirs.ModelConnectionError, False),
     (
         ours.ModelFileInvalid(program="p", path="m", reason="gone"),
         theirs.ModelNotFoundError,
@@ -65,6 +73,20 @@ def test_it_survives_repr_and_pickle(error: ours.SafeLlmError) -> None:
     copied = pickle.loads(pickle.dumps(twin))
     assert type(copied) is type(twin)
     assert (repr(copied), str(copied)) == (repr(twin), str(twin))
+
+
+def kinds(of: type[ours.SafeLlmError]) -> Iterator[type[ours.SafeLlmError]]:
+    for kind in of.__subclasses__():
+        yield kind
+        yield from kinds(kind)
+
+
+def test_every_error_that_an_engine_can_raise_has_a_counterpart() -> None:
+    assert registry.lease is not None  # with it come all modules of the engines
+    plain = {kind for kind in kinds(ours.SafeLlmError) if not issubclass(kind, theirs.ModelError)}
+    bases: set[type[ours.SafeLlmError]] = {ours.StartupFailed, ours.CallFailed}
+    callers = {ours.MisuseError, ours.MissingExtra, ours.UnsupportedPlatform}
+    assert {type(error) for error, _, _ in CASES} == plain - bases - callers
 
 
 def test_a_misuse_stays_what_it_is() -> None:
