@@ -45,6 +45,9 @@ class Lines:
         return self
 
     async def __anext__(self) -> str:
+        if self._ready:
+            return self._pop()
+        # Suspends even when there is more to take: a flood must not keep the loop for itself.
         if not await self._output.changed.wait_until_async(self._advance, self._timeout):
             raise self._silence()
         if self._ready:

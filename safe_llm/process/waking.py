@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _service_threads: set[int] = set()
-_LONGEST_WAIT = threading.TIMEOUT_MAX  # a larger number is an OverflowError of lock.acquire
+_SLICE = 0.5  # seconds: two wake-ups a second and waiter; what is late by more did not run
 
 
 def serve_from_this_thread() -> None:
@@ -58,10 +58,11 @@ class Signal:
     wait. Every waiter is woken once; ``clear()`` arms the signal again.
     """
 
-    __slots__ = ("_is_set", "_wakers")
+    __slots__ = ("_is_set", "_sets", "_wakers")
 
     def __init__(self) -> None:
         self._is_set = False
+        self._sets = 0
         self._wakers: dict[object, Callable[[], None]] = {}
 
     @property
@@ -72,6 +73,7 @@ class Signal:
     def set(self) -> None:
         """Set the flag and wake everybody who waits."""
         self._is_set = True
+        self._sets += 1
         while self._wakers:
             try:
                 _, wake = self._wakers.popitem()
@@ -89,68 +91,84 @@ class Signal:
         Raises ``MisuseError`` on the hub and on the portal.
         """
         refuse_on_service_thread()
-        latch = threading.Lock()
-        latch.acquire()
-        with self._enlisted(latch.release):
-            return latch.acquire(timeout=min(max(timeout, 0.0), _LONGEST_WAIT))
+        return self.wait_until(self._next_set(), timeout)
+
+    async def wait_async(self, timeout: float | None = None) -> bool:
+        """Suspend this task for at most ``timeout`` seconds; return whether it was set."""
+        return await self.wait_until_async(self._next_set(), timeout)
 
     def wait_until(self, holds: Callable[[], bool], timeout: float) -> bool:
         """Wait until ``holds()``, looking each time the signal is set; return whether it does.
 
-        Several may wait so on one signal: each clears it *before* it looks, so no change is missed.
+        ``timeout`` counts seconds in which this process ran. Several may wait so on one signal,
+        each for a condition of its own: each enlists *before* it looks, so no change is missed.
         """
-        until = monotonic() + timeout
+        if holds():
+            return True
+        refuse_on_service_thread()
+        patience = _Patience(timeout)
         while True:
-            self.clear()
-            if holds():
-                return True
-            if not self.wait(until - monotonic()):
-                return holds()
+            latch = threading.Lock()
+            latch.acquire()
+            with self._enlisted(latch.release):
+                if holds():
+                    return True
+                if not patience.left:
+                    return False
+                latch.acquire(timeout=patience.begin_slice())
+            patience.end_slice()
 
     async def wait_until_async(
         self,
         holds: Callable[[], bool],
         timeout: float | None = None,
     ) -> bool:
-        """As ``wait_until``, for a task."""
-        until = None if timeout is None else monotonic() + timeout
-        while True:
-            self.clear()
-            if holds():
-                return True
-            left = None if until is None else max(until - monotonic(), 0.0)
-            if not await self.wait_async(left):
-                return holds()
+        """As ``wait_until``, for a task; others of its loop get their turn in any case."""
+        suspend = self._suspend_asyncio if _is_asyncio() else self._suspend_trio
+        patience = None if timeout is None else _Patience(timeout)
+        await suspend(holds, 0.0)
+        while not holds():
+            if patience is None:
+                await suspend(holds, None)
+                continue
+            if not patience.left:
+                return False
+            await suspend(holds, patience.begin_slice())
+            patience.end_slice()
+        return True
 
-    async def wait_async(self, timeout: float | None = None) -> bool:
-        """Suspend this task for at most ``timeout`` seconds; return whether it was set."""
-        if self._is_set:
-            return True
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return await self._wait_trio(timeout)
-        return await self._wait_asyncio(loop, timeout)
+    def _next_set(self) -> Callable[[], bool]:
+        seen = self._sets  # one who wakes late must not miss a set that was cleared already
+        return lambda: self._is_set or self._sets != seen
 
-    async def _wait_asyncio(self, loop: asyncio.AbstractEventLoop, timeout: float | None) -> bool:
-        woken: asyncio.Future[bool] = loop.create_future()
+    async def _suspend_asyncio(self, holds: Callable[[], bool], longest: float | None) -> None:
+        """Suspend until the signal is set, for ``longest`` seconds, unless ``holds()`` already."""
+        if longest == 0.0:
+            await asyncio.sleep(0)
+            return
+        loop = asyncio.get_running_loop()
+        woken: asyncio.Future[None] = loop.create_future()
 
         def wake() -> None:
             try:
-                loop.call_soon_threadsafe(_resolve, woken, True)
+                loop.call_soon_threadsafe(_resolve, woken)
             except RuntimeError:  # the loop was closed: nobody is left to be woken
                 return
 
-        timer = None if timeout is None else loop.call_later(timeout, _resolve, woken, False)
+        timer = None if longest is None else loop.call_later(longest, _resolve, woken)
         try:
             with self._enlisted(wake):
-                return await woken
+                if not holds():
+                    await woken
         finally:
             if timer is not None:
                 timer.cancel()
 
-    async def _wait_trio(self, timeout: float | None) -> bool:
+    async def _suspend_trio(self, holds: Callable[[], bool], longest: float | None) -> None:
         trio: Any = sys.modules["trio"]  # a Trio task can only run where trio was imported
+        if longest == 0.0:
+            await trio.lowlevel.checkpoint()
+            return
         token = trio.lowlevel.current_trio_token()
         woken = trio.Event()
 
@@ -160,26 +178,59 @@ class Signal:
             except trio.RunFinishedError:  # as above
                 return
 
-        with (
-            self._enlisted(wake),
-            trio.move_on_after(float("inf") if timeout is None else timeout),
-        ):
-            await woken.wait()
-            return True
-        return False
+        limit = float("inf") if longest is None else longest
+        with self._enlisted(wake), trio.move_on_after(limit):
+            if not holds():
+                await woken.wait()
+
+    def set_after_fork(self) -> None:
+        """In a forked process: set it without waking anybody, since nobody was copied."""
+        self._wakers.clear()
+        self._is_set = True
 
     @contextmanager
     def _enlisted(self, wake: Callable[[], None]) -> Iterator[None]:
         key = object()
         self._wakers[key] = wake
         try:
-            if self._is_set:  # set between the caller's look and our enlisting
-                self.set()
             yield
         finally:
             self._wakers.pop(key, None)
 
 
-def _resolve(future: asyncio.Future[bool], outcome: bool) -> None:  # noqa: FBT001
+class _Patience:
+    """How long somebody waits on. Time in which this process did not run is not counted.
+
+    It is cut into slices: one that took much longer than it should was not ours, and after it the
+    hub gets a moment to deliver what arrived meanwhile.
+    """
+
+    __slots__ = ("_began", "_slice", "left")
+
+    def __init__(self, timeout: float) -> None:
+        self.left = max(timeout, 0.0)
+        self._slice = self._began = 0.0
+
+    def begin_slice(self) -> float:
+        self._slice, self._began = min(self.left, _SLICE), monotonic()
+        return self._slice
+
+    def end_slice(self) -> None:
+        passed = monotonic() - self._began
+        if passed - self._slice <= _SLICE:
+            self.left = max(self.left - passed, 0.0)
+        else:
+            self.left = max(self.left - self._slice, _SLICE)
+
+
+def _is_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
     if not future.done():
-        future.set_result(outcome)
+        future.set_result(None)
