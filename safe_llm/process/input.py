@@ -54,19 +54,20 @@ class Input:
         Raises ``BrokenPipeError`` when the child cannot read it any more, and ``MisuseError``
         when more than ``cap_bytes`` would wait, in which case nothing of it has been queued.
         """
+        piece = memoryview(data)  # raises for what is no bytes, before anything is counted
         with self._callers:
             if self.failure or self.wants_close:
                 raise BrokenPipeError(
                     errno.EPIPE, f"stdin of {self.name}: {self.failure or 'closed'}"
                 )
-            if self.waiting_bytes + len(data) > self.cap_bytes:
+            if self.waiting_bytes + len(piece) > self.cap_bytes:
                 raise MisuseError(
                     reason=f"{self.name} has not read {self.waiting_bytes} bytes of its stdin;"
-                    f" {len(data)} more would exceed the cap of {self.cap_bytes} bytes",
+                    f" {len(piece)} more would exceed the cap of {self.cap_bytes} bytes",
                     hint="the child does not read: wait for `drain`, or stop it",
                 )
-            self._accepted += len(data)
-            self._queue.append(memoryview(data))
+            self._accepted += len(piece)
+            self._queue.append(piece)
         self._poke()
 
     def close(self) -> None:
@@ -76,15 +77,23 @@ class Input:
 
     def drain(self, timeout: float) -> bool:
         """Wait until the child has taken everything; False when it did not in time."""
-        return self.flushed.wait_until(self._is_settled, timeout) and not self.failure
+        self.flushed.wait_until(self._is_settled, timeout)
+        return self.waiting_bytes == 0
 
     async def drain_async(self, timeout: float | None = None) -> bool:
         """Wait until the child has taken everything; False when it did not in time."""
-        return await self.flushed.wait_until_async(self._is_settled, timeout) and not self.failure
+        await self.flushed.wait_until_async(self._is_settled, timeout)
+        return self.waiting_bytes == 0
 
     def pump(self) -> bool:
-        """Hub: write what the pipe takes; return whether to call again when it is writable."""
+        """Hub: write what the pipe takes, up to a bound: a fast reader must not hold the hub.
+
+        Returns whether to call again when the pipe is writable.
+        """
+        until = self.written_bytes + _LARGEST_WRITE
         while self._queue:
+            if self.written_bytes >= until:
+                return True
             piece = self._queue[0]
             try:
                 count = os.write(self.fd, piece[:_LARGEST_WRITE])
