@@ -22,7 +22,7 @@ from safe_llm.process.timers import Timer, Timers
 from safe_llm.process.waking import retire_this_thread, serve_from_this_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 EXITS, WRITES, DATA = 0, 1, 2  # in this order within a turn
 _COMMANDS_A_TURN = 16  # a spawn takes milliseconds: a thousand of them must not delay the drains
@@ -52,7 +52,7 @@ class Loop:
         self._selector = selectors.DefaultSelector()
         self._watches: dict[int, Watch] = {}
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._poked = False
+        self._abandoned = False
         self._wake_reader, self._wake_writer = _wake_pair()
         self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
         self._thread: threading.Thread | None = None
@@ -64,15 +64,13 @@ class Loop:
 
     def post(self, command: Callable[[], None]) -> None:
         """Have ``command`` run on the loop soon. From any thread, a finalizer, a signal handler."""
+        if self._abandoned:
+            return
         self._commands.put(command)
-        if not self._poked:
-            self._poked = True
-            try:
-                os.write(self._wake_writer, b"\1\0\0\0\0\0\0\0")
-            except BlockingIOError:  # it is full of wake-ups already
-                return
+        with suppress(BlockingIOError):  # it is full of wake-ups already
+            os.write(self._wake_writer, b"\1\0\0\0\0\0\0\0")
 
-    def call_later(self, delay: float, action: Callable[[], None]) -> Timer:
+    def call_later(self, delay: float, action: Callable[[], object]) -> Timer:
         """Run ``action`` when this process has run for ``delay`` seconds more."""
         return self._timers.add(self.clock.now() + delay, action)
 
@@ -97,22 +95,28 @@ class Loop:
             self._selector.unregister(watch.fd)
             del self._watches[watch.fd]
 
+    def forget(self, fds: Iterable[int]) -> None:
+        """Stop watching these, if they are watched."""
+        for fd in fds:
+            if fd in self._watches:
+                self.unwatch(self._watches[fd])
+
     def abandon_in_fork(self) -> None:
         """In a forked child: give up our copies of the descriptors, touching nothing of the parent.
 
-        The epoll descriptor goes first and raw: ``unregister`` and ``Selector.close`` would take
-        the *parent's* registrations out of the epoll instance that the two processes share.
-        """
-        ours = [*self._selector_fds(), self._wake_reader, self._wake_writer, *self._watches]
-        for fd in dict.fromkeys(ours):
-            try:
-                os.close(fd)
-            except OSError:
-                continue
+        What is posted from now on is dropped: the number of our wake-up descriptor may soon belong
+        to a file of somebody else.
 
-    def _selector_fds(self) -> list[int]:
-        fileno = getattr(self._selector, "fileno", None)
-        return [fileno()] if fileno is not None else []
+        Nothing is unregistered: that would take the *parent's* registrations out of the epoll
+        instance that the two processes share. Its descriptor is closed by its owner, or that would
+        close the number once more when it is collected, whoever has it by then.
+        """
+        self._abandoned = True
+        with suppress(OSError):  # a kqueue is not inherited
+            self._selector.close()
+        for fd in {self._wake_reader, self._wake_writer, *self._watches}:
+            with suppress(OSError):
+                os.close(fd)
 
     def _run(self) -> None:
         serve_from_this_thread()
@@ -143,14 +147,13 @@ class Loop:
             self.clock.resume()
         else:
             self.clock.tick()
-        return [key.data for key, _ in events if key.data is not None]
+        ready = [key.data for key, _ in events]
+        if None in ready:
+            ready.remove(None)
+            os.read(self._wake_reader, 4096)  # before the queue: who posts after this wakes again
+        return ready
 
     def _run_commands(self) -> None:
-        if not self._poked:
-            return
-        self._poked = False  # before the queue is read: who posts after this pokes again
-        with suppress(BlockingIOError):
-            os.read(self._wake_reader, 4096)
         for _ in range(_COMMANDS_A_TURN):
             try:
                 command = self._commands.get_nowait()
@@ -167,7 +170,7 @@ class Loop:
             self.unwatch(watch)
             self._guarded(partial(watch.abandon, error))
 
-    def _guarded(self, action: Callable[[], None]) -> None:
+    def _guarded(self, action: Callable[[], object]) -> None:
         try:
             action()
         except Exception as error:

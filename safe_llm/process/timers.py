@@ -17,7 +17,7 @@ class Timer:
 
     due: float
     order: int
-    action: Callable[[], None] | None = field(compare=False)
+    action: Callable[[], object] | None = field(compare=False)
 
     def cancel(self) -> None:
         """Never do it. The entry leaves the heap when its time comes."""
@@ -31,13 +31,13 @@ class Timers:
         self._heap: list[Timer] = []
         self._order = count()
 
-    def add(self, due: float, action: Callable[[], None]) -> Timer:
+    def add(self, due: float, action: Callable[[], object]) -> Timer:
         """Have ``action`` returned by ``take_due`` from ``due`` on."""
         timer = Timer(due, next(self._order), action)
         heapq.heappush(self._heap, timer)
         return timer
 
-    def take_due(self, now: float) -> list[Callable[[], None]]:
+    def take_due(self, now: float) -> list[Callable[[], object]]:
         """Remove and return all actions whose time has come, oldest first."""
         actions = []
         while self._heap and self._heap[0].due <= now:
