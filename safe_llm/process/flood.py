@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_SHORTEST = 1e-6  # seconds; a window of 0 is allowed and means: within one chunk
+
 
 class FloodGauge:
     """Counts bytes in a window that slides in steps of half its length. O(1) a chunk.
@@ -10,22 +12,22 @@ class FloodGauge:
     windows, and never when less than the limit came within one window.
     """
 
-    __slots__ = ("_current", "_half", "_limit", "_previous", "_since")
+    __slots__ = ("_current", "_half", "_limit", "_number", "_previous")
 
     def __init__(self, limit_bytes: int, window: float) -> None:
         self._limit = limit_bytes
-        self._half = window / 2
-        self._since = 0.0
+        self._half = max(window / 2, _SHORTEST)
+        self._number = 0
         self._current = 0
         self._previous = 0
 
     def add(self, count: int, now: float) -> bool:
         """Count ``count`` bytes at ``now``; return whether the limit is exceeded."""
-        if now - self._since >= self._half:
-            elapsed_one = now - self._since < 2 * self._half
-            self._previous = self._current if elapsed_one else 0
+        number = int(now // self._half)  # of the half window that it belongs to
+        if number != self._number:
+            self._previous = self._current if number == self._number + 1 else 0
             self._current = 0
-            self._since = now
+            self._number = number
         self._current += count
         return self.recent_bytes > self._limit
 
