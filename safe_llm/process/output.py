@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT_CAPACITY_BYTES = 4 * MiB
 TAIL_BYTES = 64 * KiB  # the last words of a crash: a long native backtrace fits
+_SMALL_CHUNK_BYTES = 2 * KiB  # joining costs no more than a system call up to here
 _CHUNK_OVERHEAD_BYTES = 64  # a bytes object and its slot: or 1-byte chunks cost 64 times their cap
 
 
@@ -93,8 +94,7 @@ class Output:
         if self.overflowed and self.overflow is Overflow.FAIL:
             self.dropped_bytes += len(chunk)
             return
-        self._ring.append(chunk)
-        self._put_cost += len(chunk) + _CHUNK_OVERHEAD_BYTES
+        self._put(chunk)
         if self._waiting_cost > self.capacity_bytes:
             self._overflow()
         self.changed.set()
@@ -159,6 +159,25 @@ class Output:
     @property
     def _waiting_cost(self) -> int:
         return self._put_cost - self._dropped_cost - self._taken_cost
+
+    def _put(self, chunk: bytes) -> None:
+        """Append a chunk, joined with the one before it while both are small.
+
+        Or a child that writes byte by byte would fill the ring with overhead.
+        """
+        self._put_cost += len(chunk)
+        if len(chunk) < _SMALL_CHUNK_BYTES:
+            try:
+                before = self._ring.pop()
+            except IndexError:  # nothing waits: the consumer has it already
+                pass
+            else:
+                if len(before) < _SMALL_CHUNK_BYTES:
+                    self._ring.append(before + chunk)
+                    return
+                self._ring.append(before)
+        self._ring.append(chunk)
+        self._put_cost += _CHUNK_OVERHEAD_BYTES
 
     def _remember(self, chunk: bytes) -> None:
         self._tail.append(chunk)
