@@ -11,6 +11,7 @@ import fnmatch
 import os
 import re
 import shutil
+import sys
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,7 @@ DEFAULT_ENV_ALLOW_LIST: tuple[str, ...] = (
 )
 """What a child inherits: where things are and which devices to use, but no key and no token."""
 
+_ELF = b"\x7fELF"
 _SHEBANG_BYTES = 256  # BINPRM_BUF_SIZE of the kernel; see execve(2)
 
 
@@ -115,6 +117,7 @@ class Command:
         except OSError:  # a program may be executable and not readable: then let execve judge
             return
         if not head.startswith(b"#!"):
+            self._check_format(head)
             return
         words = head[2:].split(b"\n", 1)[0].split()
         interpreter = os.fsdecode(words[0]) if words else ""
@@ -122,6 +125,15 @@ class Command:
             raise self._refusal(
                 f"its first line asks for the interpreter {interpreter!r}, which is not there",
                 errno.ENOENT,
+            )
+
+    def _check_format(self, head: bytes) -> None:
+        """Refuse what ``execvp`` of a launcher would hand to a shell instead."""
+        if sys.platform == "linux" and not head.startswith(_ELF):
+            raise self._refusal(
+                "its file is neither an ELF program nor a script with a `#!` line",
+                errno.ENOEXEC,
+                "name its interpreter as the program, and the file as its first argument",
             )
 
     def _refusal(self, reason: str, number: int | None = None, hint: str = "") -> SpawnFailed:
