@@ -7,12 +7,15 @@ called from any thread, and the ``_async`` ones from asyncio and from Trio.
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import count
+from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from safe_llm.errors import CallTimeout, ProtocolViolation, SpawnFailed
 from safe_llm.limits import Limits, StopPolicy, StopStep
+from safe_llm.process.exits import ExitStatus
 from safe_llm.process.input import Input
 from safe_llm.process.output import Output, StreamStatistics
 from safe_llm.process.stop import KILL_NOW_GRACE
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
 
     from safe_llm.events import Observer
     from safe_llm.process.command import Command
-    from safe_llm.process.exits import ExitStatus
     from safe_llm.process.hub import Hub
 
 _SPAWN_TIMEOUT = 30.0  # execve from a network file system that has to be mounted first
@@ -100,17 +102,25 @@ class Child:
 
     def wait_spawned(self) -> Self:
         """Wait until it runs; raise ``SpawnFailed`` when it could not be started."""
-        if not self.spawned.wait(_SPAWN_TIMEOUT):
-            raise self._spawn_overdue()
-        return self._checked()
+        try:
+            spawned = self.spawned.wait(_SPAWN_TIMEOUT)
+        except BaseException:
+            self.kill()  # nobody would hold what is about to come to life
+            raise
+        return self._checked(spawned)
 
     async def wait_spawned_async(self) -> Self:
         """Wait until it runs; raise ``SpawnFailed`` when it could not be started."""
-        if not await self.spawned.wait_async(_SPAWN_TIMEOUT):
-            raise self._spawn_overdue()
-        return self._checked()
+        try:
+            spawned = await self.spawned.wait_async(_SPAWN_TIMEOUT)
+        except BaseException:
+            self.kill()  # as above
+            raise
+        return self._checked(spawned)
 
-    def _checked(self) -> Self:
+    def _checked(self, spawned: bool) -> Self:  # noqa: FBT001
+        if not spawned:
+            raise self._spawn_overdue()
         if self.spawn_error is not None:
             raise self.spawn_error
         return self
@@ -176,7 +186,7 @@ class Child:
     def kill(self) -> None:
         """Send SIGKILL to its process group; wait for nothing."""
         only_kill = (StopStep(signal.SIGKILL, KILL_NOW_GRACE),)
-        self.begin_stop(StopPolicy(steps=only_kill, sweep=self.stop_policy.sweep), "kill()")
+        self.begin_stop(replace(self.stop_policy, steps=only_kill), "kill()")
 
     def begin_stop(self, policy: StopPolicy | None = None, reason: str = "stop()") -> None:
         """Begin to stop it, without waiting. Never blocks; a finalizer may call it."""
@@ -224,7 +234,8 @@ class Child:
         """
         self._begin_communication(data)
         bound = _FOREVER if timeout is None else timeout
-        if not (self.exited.wait(bound) and self.drained.wait(bound)):
+        until = monotonic() + bound
+        if not (self.exited.wait(bound) and self.drained.wait(until - monotonic())):
             raise self._overdue("communicate", timeout)
         return self._collected(self.stdout), self._collected(self.stderr)
 
@@ -235,7 +246,12 @@ class Child:
     ) -> tuple[bytes, bytes]:
         """As ``communicate``, for a task."""
         self._begin_communication(data)
-        if not (await self.exited.wait_async(timeout) and await self.drained.wait_async(timeout)):
+        bound = _FOREVER if timeout is None else timeout
+        until = monotonic() + bound
+        if not (
+            await self.exited.wait_async(bound)
+            and await self.drained.wait_async(until - monotonic())
+        ):
             raise self._overdue("communicate", timeout)
         return self._collected(self.stdout), self._collected(self.stderr)
 
@@ -244,7 +260,8 @@ class Child:
             output.capacity_bytes = self.limits.max_message_bytes
         if self.command.stdin == "pipe":
             if data:
-                self.stdin.write(data)
+                with suppress(BrokenPipeError):  # it needs no input: its exit says the rest
+                    self.stdin.write(data)
             self.stdin.close()
 
     def _collected(self, output: Output) -> bytes:
@@ -256,6 +273,21 @@ class Child:
                 hint="read the stream while it runs: `for line in child.stdout`",
             )
         return output.take_nowait()
+
+    def disown(self, owner: int) -> None:
+        """In a forked process: it is the child of ``owner``, and here everything about it is over.
+
+        Whoever waits for it, or leaves its ``with`` block, goes on at once.
+        """
+        self.exit_status = self.exit_status or ExitStatus(
+            note=f"a child of process {owner}, which this one was forked from"
+        )
+        self.stdin.failure = self.stdin.failure or "it belongs to the process that was forked"
+        for output in (self.stdout, self.stderr):
+            output.ended = True
+            output.changed.set_after_fork()
+        for one in (self.spawned, self.exited, self.drained, self.closed, self.stdin.flushed):
+            one.set_after_fork()
 
     def _poke_input(self) -> None:
         self._hub.pump_input(self)

@@ -19,19 +19,22 @@ from typing import TYPE_CHECKING
 from safe_llm.errors import MisuseError, SpawnFailed
 from safe_llm.limits import NO_LIMITS, Limits, StopPolicy
 from safe_llm.observers.dispatcher import dispatcher
-from safe_llm.process import orphans
+from safe_llm.process import exits, orphans
 from safe_llm.process.child import Child
-from safe_llm.process.launch import launch
+from safe_llm.process.forking import ForkGate
+from safe_llm.process.launch import discard, launch
 from safe_llm.process.lifecycle import Lifecycle
 from safe_llm.process.loop import Loop
 from safe_llm.process.sweeper import Sweeper
-from safe_llm.process.waking import forget_service_threads
+from safe_llm.process.waking import Signal, forget_service_threads
 from safe_llm.process.watchdog import OrphanWatchdog
 
 if TYPE_CHECKING:
     from safe_llm.events import Event, Observer
     from safe_llm.process.command import Command
+    from safe_llm.process.launch import Launched
 
+_REAP_AFTER = 1.0  # seconds from a SIGKILL until its victim is a zombie for sure
 _EXIT_SLACK = 5.0  # at interpreter exit, on top of the longest stop policy
 
 
@@ -75,8 +78,7 @@ class Hub:
 
         Raises ``SpawnFailed`` for what can be seen before anything is started.
         """
-        if self._closing:
-            raise MisuseError(reason="the interpreter is exiting: nothing is started any more")
+        self._refuse_late()
         child = Child(
             self,
             command,
@@ -127,6 +129,9 @@ class Hub:
         """Stop all children in parallel, each by its own policy, and wait until nothing is left."""
         if os.getpid() != self.owner:
             return
+        asked = Signal()  # what has been asked for before is spawned first
+        self.loop.post(asked.set)
+        asked.wait(_EXIT_SLACK)
         children = self.children
         for child in children:
             child.begin_stop(reason="shutdown")
@@ -156,11 +161,17 @@ class Hub:
         self._lives.pop(child, None)
         self._watchdog.tell(orphans.forget_line(child.cookie))
 
+    def _refuse_late(self) -> None:
+        if self._closing:
+            raise MisuseError(reason="the interpreter is exiting: nothing is started any more")
+
     def _spawn(self, child: Child, path: str, env: dict[str, str], prefix: tuple[str, ...]) -> None:
         try:
-            self._watchdog.ensure(life.record for life in self._lives.values())
-            launched = launch(child.command, path, env, prefix)
-            life = Lifecycle(self, child, launched)
+            self._refuse_late()
+            with _fork_gate.spawning():
+                self._watchdog.ensure(life.record for life in self._lives.values())
+                launched = launch(child.command, path, env, prefix)
+                life = self._take_on(child, launched)
         except SpawnFailed as error:
             child.spawn_error = error
         except Exception as error:
@@ -170,6 +181,15 @@ class Hub:
             self._watchdog.tell(life.record)
         child.spawned.set()
 
+    def _take_on(self, child: Child, launched: Launched) -> Lifecycle:
+        try:
+            return Lifecycle(self, child, launched)
+        except Exception:
+            self.loop.forget(launched.descriptors)
+            discard(launched)
+            self.loop.call_later(_REAP_AFTER, partial(exits.reap, launched.pid))
+            raise
+
     def abandon_in_fork(self) -> None:
         """In a forked child: close the inherited ends, or their EOFs would wait for us."""
         self.loop.abandon_in_fork()
@@ -177,6 +197,8 @@ class Hub:
             if child is not None and child.stdin.fd >= 0:
                 with suppress(OSError):  # it was being watched, and is closed already
                     os.close(child.stdin.fd)
+            if child is not None:
+                child.disown(self.owner)
 
     def _stop(self, child: Child, policy: StopPolicy, reason: str) -> None:
         life = self._lives.get(child)
@@ -195,6 +217,7 @@ class Hub:
 
 
 _hub: Hub | None = None
+_fork_gate = ForkGate()
 _making = threading.RLock()  # re-entrant: a signal handler may ask while its thread is asking
 
 
@@ -211,10 +234,15 @@ def hub() -> Hub:
 def _forget_in_fork() -> None:
     global _hub, _making  # noqa: PLW0603  see above
     inherited, _hub = _hub, None
+    _fork_gate.renew()
     _making = threading.RLock()  # the thread that held it was not copied
     forget_service_threads()
     if inherited is not None:
         inherited.abandon_in_fork()
 
 
-os.register_at_fork(after_in_child=_forget_in_fork)
+os.register_at_fork(
+    before=_fork_gate.before_fork,
+    after_in_parent=_fork_gate.after_fork,
+    after_in_child=_forget_in_fork,
+)

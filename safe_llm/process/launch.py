@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import resource
+import signal
 import subprocess
 import tty
 from contextlib import ExitStack
@@ -42,6 +43,19 @@ class Launched:
     stdin: int
     stdout: int
     stderr: int
+
+    @property
+    def descriptors(self) -> list[int]:
+        """Our ends."""
+        return [fd for fd in (self.stdin, self.stdout, self.stderr) if fd >= 0]
+
+
+def discard(launched: Launched) -> None:
+    """Take a launch back: close our ends and kill its group; reaping is left to the caller."""
+    for fd in launched.descriptors:
+        os.close(fd)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(launched.pid, signal.SIGKILL)
 
 
 def launch(command: Command, path: str, env: Mapping[str, str], prefix: Sequence[str]) -> Launched:
@@ -88,11 +102,11 @@ def _launch(command: Command, argv: list[str], env: Mapping[str, str]) -> Launch
             start_new_session=True,
         )
         process.returncode = 0  # or its finalizer would reap the child behind the hub's back
-        for fd in (stdin, stdout, stderr):
-            if fd >= 0:
-                os.set_blocking(fd, False)  # our ends only: no other process has them
+        launched = Launched(process.pid, stdin, stdout, stderr)
+        for fd in launched.descriptors:
+            os.set_blocking(fd, False)  # our ends only: no other process has them
         ours.pop_all()
-    return Launched(process.pid, stdin, stdout, stderr)
+    return launched
 
 
 def _pipe(*, read_end: ExitStack, write_end: ExitStack) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from safe_llm.events import (
 from safe_llm.process import exits, orphans
 from safe_llm.process.flood import FloodGauge
 from safe_llm.process.loop import DATA, EXITS, WRITES
-from safe_llm.process.stop import Stopping
+from safe_llm.process.stop import Stopping, without_asking
 from safe_llm.process.sweeper import Leftovers
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _READ_BYTES = 64 * 1024  # a pipe's usual size: one read empties it
 _LAST_READS = 16  # a pipe holds at most 1 MiB for an unprivileged writer
+_SWEEP_RETRY = 0.1  # when no thread can be started: the dying make room for one
 _SWEEP_GRACE = 2.0  # a /proc that cannot be read must not keep a child from being closed
 
 
@@ -60,6 +61,8 @@ class Lifecycle:
         child.pid = launched.pid
         child.started_at = self._loop.clock.now()
         child.stdin.fd = launched.stdin
+        if launched.stdin < 0:
+            child.stdin.fail("there is none (stdin='null')")
         self._watch(launched)
         if child.limits.job is not None:
             self._deadlines.append(self._loop.call_later(child.limits.job, self._job_overran))
@@ -80,6 +83,11 @@ class Lifecycle:
     def record(self) -> bytes:
         """What the orphan watchdog has to know about this child."""
         return orphans.record_line(self._pid, self._pid, self._start_ticks, self._child.cookie)
+
+    @property
+    def _policy(self) -> StopPolicy:
+        """The policy by which it is being stopped, or would be."""
+        return self._child.stop_policy if self._stopping is None else self._stopping.policy
 
     def _emit(self, event: Event) -> None:
         self._hub.emit(self._child, event)
@@ -150,7 +158,7 @@ class Lifecycle:
             )
         )
         if kill:
-            self.stop(self._child.stop_policy, f"{layer}: {detail}")
+            self.stop(without_asking(self._child.stop_policy), f"{layer}: {detail}")
 
     # -- pipes
 
@@ -177,8 +185,8 @@ class Lifecycle:
             self._loop.unwatch(self._input)
             self._input = None
         if stdin.fd >= 0:
-            os.close(stdin.fd)
-            stdin.fd = -1
+            fd, stdin.fd = stdin.fd, -1  # in this order: a fork closes what it finds here
+            os.close(fd)
         stdin.fail(reason)
 
     def _watch_output(self, output: Output, fd: int) -> None:
@@ -230,7 +238,7 @@ class Lifecycle:
 
     def _exited_by_pidfd(self) -> None:
         mine = exits.is_unreaped(self._pid)
-        if mine and self._child.stop_policy.sweep != "none":
+        if mine and self._policy.sweep != "none":
             # The leader is a zombie now: until it is reaped, its group's id cannot be reused.
             self.signal_group(signal.SIGKILL)
         status = exits.reap(self._pid)
@@ -263,7 +271,7 @@ class Lifecycle:
             )
         )
         self._sweep()
-        self._loop.call_later(child.stop_policy.pipe_grace, self._close_leaked_pipes)
+        self._loop.call_later(self._policy.pipe_grace, self._close_leaked_pipes)
 
     def _forget_timers(self) -> None:
         if self._stopping is not None:
@@ -292,14 +300,18 @@ class Lifecycle:
         self._close_if_done()
 
     def _sweep(self) -> None:
-        if self._child.stop_policy.sweep != "all" or sys.platform != "linux":
+        if self._policy.sweep != "all" or sys.platform != "linux":
             self._swept = True
             self._close_if_done()
             return
-        self._hub.sweeper.request(
-            Leftovers(self._child.cookie, self._pid, self._start_ticks, self._report_swept)
-        )
         self._loop.call_later(_SWEEP_GRACE, self._conclude_sweep)
+        leftovers = Leftovers(self._child.cookie, self._pid, self._start_ticks, self._report_swept)
+        if not self._hub.sweeper.request(leftovers):
+            self._loop.call_later(_SWEEP_RETRY, self._insist_on_sweep)
+
+    def _insist_on_sweep(self) -> None:
+        if not self._hub.sweeper.attend():
+            self._loop.call_later(_SWEEP_RETRY, self._insist_on_sweep)
 
     def _report_swept(self, victims: Sequence[orphans.Victim], failure: str) -> None:
         for victim in victims:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
+
+from safe_llm.limits import StopPolicy, StopStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from safe_llm.limits import StopPolicy, StopStep
     from safe_llm.process.timers import Timer
 
 KILL_NOW_GRACE = 5.0  # from SIGKILL to the exit; longer means an uninterruptible system call
+
+
+_KILL_NOW = StopStep(signal.SIGKILL, KILL_NOW_GRACE)
+
+
+def without_asking(policy: StopPolicy) -> StopPolicy:
+    """Return the policy for a runaway, to whom the end of its stdin says nothing."""
+    steps = tuple(step for step in policy.steps if step.action != "close_stdin")
+    return replace(policy, steps=steps)
 
 
 class Stoppable(Protocol):
@@ -28,7 +39,10 @@ class Stoppable(Protocol):
 
 
 class Stopping:
-    """One run through a policy's rungs; ``cancel()`` it when the child has exited."""
+    """One run through a policy's rungs; ``cancel()`` it when the child has exited.
+
+    SIGKILL is the last rung also of a policy that does not name it: nothing is left running.
+    """
 
     def __init__(
         self,
@@ -39,7 +53,8 @@ class Stopping:
         self.policy = policy
         self._child = child
         self._call_later = call_later
-        self._rungs = iter(policy.steps)
+        ends_by_force = policy.steps and policy.steps[-1].action == signal.SIGKILL
+        self._rungs = iter(policy.steps if ends_by_force else (*policy.steps, _KILL_NOW))
         self._timer: Timer | None = None
 
     def advance(self) -> None:

@@ -39,11 +39,21 @@ class Sweeper:
         self._requests: SimpleQueue[Leftovers] = SimpleQueue()
         self._running = threading.Semaphore(1)
 
-    def request(self, leftovers: Leftovers) -> None:
-        """Sweep soon and report the victims. Never blocks."""
+    def request(self, leftovers: Leftovers) -> bool:
+        """Sweep soon and report the victims. Never blocks; ``attend()`` later when it is False."""
         self._requests.put(leftovers)
-        if self._running.acquire(blocking=False):
+        return self.attend()
+
+    def attend(self) -> bool:
+        """See that a thread is at work; False when there is none to be had now."""
+        if not self._running.acquire(blocking=False):
+            return True
+        try:
             threading.Thread(target=self._run, name="safe-llm-sweeper", daemon=True).start()
+        except RuntimeError:  # the limit of processes, which counts threads, is reached
+            self._running.release()
+            return False
+        return True
 
     def _run(self) -> None:
         while True:
