@@ -23,7 +23,7 @@ from safe_llm.process.stop import Stopping, without_asking
 from safe_llm.process.sweeper import Leftovers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from safe_llm.events import Event
     from safe_llm.limits import StopPolicy
@@ -65,7 +65,7 @@ class Lifecycle:
             child.stdin.fail("there is none (stdin='null')")
         self._watch(launched)
         if child.limits.job is not None:
-            self._deadlines.append(self._loop.call_later(child.limits.job, self._job_overran))
+            self._set_deadline(child.limits.job, self._job_overran)
         self._emit(ProcessStarted(source=child.name, pid=self._pid, argv=child.argv))
 
     def _watch(self, launched: Launched) -> None:
@@ -107,11 +107,12 @@ class Lifecycle:
         self._stopping.advance()
 
     def close_stdin(self) -> bool:
-        """Close our end at once, dropping what waits; False when there was none."""
-        if self._child.stdin.fd < 0:
-            return False
+        """Close our end at once, dropping what waits; False when there never was one.
+
+        One that its owner closed a moment ago has its grace all the same.
+        """
         self._close_input("closed")
-        return True
+        return self._child.command.stdin == "pipe"
 
     def signal_group(self, number: int) -> None:
         """Signal the whole group, never by a number that may belong to a stranger."""
@@ -270,14 +271,18 @@ class Lifecycle:
                 wanted=bool(child.stop_reason),
             )
         )
+        self._set_deadline(self._policy.pipe_grace, self._close_leaked_pipes)
         self._sweep()
-        self._loop.call_later(self._policy.pipe_grace, self._close_leaked_pipes)
+
+    def _set_deadline(self, delay: float, action: Callable[[], None]) -> None:
+        self._deadlines.append(self._loop.call_later(delay, action))
 
     def _forget_timers(self) -> None:
         if self._stopping is not None:
             self._stopping.cancel()
         for timer in self._deadlines:
             timer.cancel()
+        self._deadlines.clear()
 
     def _read_last_words(self) -> None:
         """Empty the pipes first: an exit without its last words explains nothing."""
@@ -304,7 +309,7 @@ class Lifecycle:
             self._swept = True
             self._close_if_done()
             return
-        self._loop.call_later(_SWEEP_GRACE, self._conclude_sweep)
+        self._set_deadline(_SWEEP_GRACE, self._conclude_sweep)
         leftovers = Leftovers(self._child.cookie, self._pid, self._start_ticks, self._report_swept)
         if not self._hub.sweeper.request(leftovers):
             self._loop.call_later(_SWEEP_RETRY, self._insist_on_sweep)
@@ -335,5 +340,6 @@ class Lifecycle:
         if self._closed or self._child.exit_status is None or self._outputs or not self._swept:
             return
         self._closed = True
+        self._forget_timers()
         self._hub.forget(self._child)
         self._child.closed.set()

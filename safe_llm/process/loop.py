@@ -51,7 +51,7 @@ class Loop:
         self._timers = Timers()
         self._selector = selectors.DefaultSelector()
         self._watches: dict[int, Watch] = {}
-        self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._commands: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._abandoned = False
         self._wake_reader, self._wake_writer = _wake_pair()
         self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
@@ -62,7 +62,7 @@ class Loop:
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 
-    def post(self, command: Callable[[], None]) -> None:
+    def post(self, command: Callable[[], object]) -> None:
         """Have ``command`` run on the loop soon. From any thread, a finalizer, a signal handler."""
         if self._abandoned:
             return

@@ -65,6 +65,7 @@ class Sweeper:
                     return
                 continue
             self._sweep([first, *self._waiting()])
+            del first  # or the next wait would keep a closed child from being collected
             if not self._requests.empty():
                 sleep(_GATHERING)
 
