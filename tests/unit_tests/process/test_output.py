@@ -128,3 +128,14 @@ def test_a_consumer_on_another_thread_loses_nothing_and_gets_it_in_order(size: i
     one.end()
     consumer.join(10.0)
     assert b"".join(taken) == b"".join(chunks)
+
+
+def test_lines_are_counted_on_demand_only_and_also_when_nobody_takes_them() -> None:
+    output = Output("stderr", "child", capacity_bytes=100)
+    output.receive(b"one\ntwo\n", 0.0)
+    assert output.statistics().received_lines is None
+    output.count_lines()
+    output.receive(b"three\nfour\nfi", 0.0)
+    output.receive(b"ve\n" + b"x" * 200, 0.0)
+    assert output.statistics().received_lines == 3
+    assert output.dropped_bytes > 0
