@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from safe_llm.diagnose.procfs import resident_bytes
-from safe_llm.engines.binary import Binary, find_binary
-from safe_llm.engines.endpoint import Endpoint, open_endpoint
+from safe_llm.engines.binary import find_binary
+from safe_llm.engines.endpoint import open_endpoint
 from safe_llm.engines.http import HttpClient
 from safe_llm.engines.llama_server_flags import flags_for
 from safe_llm.engines.spec import check_model_file
@@ -19,10 +19,14 @@ from safe_llm.process.command import Command
 from safe_llm.protocol.llama_log import level_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from safe_llm.engines.binary import Binary
+    from safe_llm.engines.endpoint import Endpoint
     from safe_llm.engines.spec import LlamaServerSpec
     from safe_llm.process.child import Child
 
-_OK, _LOADING, _UNAUTHORIZED = 200, 503, 401
+_OK, _LOADING, _NOT_SUPPORTED = 200, 503, 501
 _VERBOSITY = 3  # the lowest at which it says what it listens on and what each request took
 _ALMOST = 0.99  # a loaded file is not yet a ready server
 _CACHE_RAM_MIB = 512  # of prompts, beside the context; llama-server would take up to 8 GiB
@@ -32,13 +36,18 @@ _VERBOSITY_FLAGS = frozenset({"-lv", "--verbosity", "--log-verbosity", "-v", "--
 class LlamaProgram:
     """A ``supervise.program.Program``: one llama-server binary with one model."""
 
-    def __init__(self, spec: LlamaServerSpec, max_message_bytes: int) -> None:
+    def __init__(
+        self,
+        spec: LlamaServerSpec,
+        max_message_bytes: int,
+        make_room: Callable[[], Awaitable[object]],
+    ) -> None:
         self._spec = spec
         self._max_message_bytes = max_message_bytes
+        self._make_room = make_room
         self._endpoint: Endpoint | None = None
-        self._clients: list[HttpClient] = []
+        self._client: HttpClient | None = None
         self._level = logging.INFO
-        self.binary: Binary | None = None
 
     @property
     def name(self) -> str:
@@ -48,22 +57,23 @@ class LlamaProgram:
     @property
     def http(self) -> HttpClient:
         """The client of the present incarnation."""
-        return self._clients[-1]
+        if self._client is None:
+            raise AssertionError(self.name)
+        return self._client
 
     async def prepare(self) -> Command:
         """Check the model, find the binary, open a fresh address; return the command."""
         model = check_model_file(self._spec.model_path)
-        self.binary = binary = await find_binary(self._spec.binary)
+        binary = await find_binary(self._spec.binary)
         arguments = self._arguments(binary, model)
+        await self._make_room()
         self._endpoint = endpoint = open_endpoint(self.name, sockets=binary.knows_sockets)
-        self._clients.append(
-            HttpClient(
-                self.name,
-                endpoint.base_url,
-                socket_path=endpoint.socket_path,
-                api_key=endpoint.api_key,
-                max_message_bytes=self._max_message_bytes,
-            )
+        self._client = HttpClient(
+            self.name,
+            endpoint.base_url,
+            socket_path=endpoint.socket_path,
+            api_key=endpoint.api_key,
+            max_message_bytes=self._max_message_bytes,
         )
         key = {"LLAMA_API_KEY": endpoint.api_key} if endpoint.api_key else {}
         return Command(
@@ -81,16 +91,13 @@ class LlamaProgram:
         ours = flags_for(parameters, binary.known_flags, program=Path(binary.argv[-1]).name)
         return [*ours, *self._spec.server_args]
 
-    def clean_up(self) -> None:
-        """Remove the socket's folder; the clients are closed with the loop's next turn."""
-        if self._endpoint is not None:
-            self._endpoint.clean_up()
-            self._endpoint = None
-
-    async def close_clients(self) -> None:
-        """Close the connections of all incarnations."""
-        while self._clients:
-            await self._clients.pop().close()
+    async def clean_up(self) -> None:
+        """Remove the socket's folder and close the connections."""
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None:
+            endpoint.clean_up()
+        if self._client is not None:
+            await self._client.close()
 
     # -- asking it
 
@@ -106,7 +113,7 @@ class LlamaProgram:
             status, body = await self.http.get("/slots")
         except (httpx.TransportError, OSError):
             return False
-        if status == _UNAUTHORIZED or not isinstance(body, list):
+        if status != _NOT_SUPPORTED and not isinstance(body, list):
             raise self._impostor(child, f"/slots answered {status}")
         return True
 
@@ -125,10 +132,11 @@ class LlamaProgram:
     def loaded(self, child: Child) -> float | None:
         """How much of the model file is in memory: llama-server itself does not tell."""
         resident = resident_bytes(child.pid)
-        if resident is None:
+        try:
+            size = Path(self._spec.model_path).expanduser().stat().st_size
+        except OSError:  # it was removed since it was opened, which is allowed
             return None
-        size = Path(self._spec.model_path).expanduser().stat().st_size
-        return min(resident / size, _ALMOST) if size else None
+        return min(resident / size, _ALMOST) if resident is not None and size else None
 
     async def is_alive(self, child: Child) -> bool:
         """Ask on the work path: a frozen llama-server still answers ``/health`` with 200."""
@@ -146,8 +154,8 @@ class LlamaProgram:
         except httpx.TransportError:
             return None
         if status != _OK or not isinstance(slots, list):
-            return 0  # an answer all the same: this build has its slots endpoint switched off
-        return sum(1 for slot in slots if slot.get("is_processing"))
+            return 0  # an answer all the same: it was told not to show its slots
+        return sum(1 for slot in slots if isinstance(slot, dict) and slot.get("is_processing"))
 
     def level_of(self, line: str) -> int:
         """The level of a log line; a continuation has that of the line before."""
@@ -158,7 +166,9 @@ class LlamaProgram:
 def refuse_changed_address(server_args: tuple[str, ...]) -> None:
     """Raise ``MisuseError`` for arguments that would move the server out of our reach."""
     ours = {"--host", "--port", "-m", "--model", "--api-key", "--api-key-file"}
-    taken = ours.intersection(one.split("=", 1)[0] for one in server_args)
+    # As in the binary, --api_key is --api-key.
+    given = {one.replace("_", "-") if one.startswith("--") else one for one in server_args}
+    taken = ours & given
     if taken:
         raise MisuseError(
             reason=f"server_args contains {', '.join(sorted(taken))}, which safe_llm sets itself",

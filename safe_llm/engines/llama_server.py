@@ -5,8 +5,10 @@ Always streams on the wire and aggregates here: only a streaming client's leavin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,15 +22,18 @@ from safe_llm.engines.base import (
 )
 from safe_llm.engines.http import HttpClient
 from safe_llm.engines.llama_program import LlamaProgram, refuse_changed_address
-from safe_llm.errors import EngineDied, ProtocolViolation, RemoteError
+from safe_llm.errors import EngineDied, MisuseError, ProtocolViolation, RemoteError
 from safe_llm.limits import Limits, StopPolicy
 from safe_llm.process.hub import hub
 from safe_llm.supervise.attached import Attached
 from safe_llm.supervise.portal import Portal, portal
 from safe_llm.supervise.restart import RestartPolicy
+from safe_llm.supervise.states import RESTING
 from safe_llm.supervise.supervisor import Supervisor
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from safe_llm.engines.spec import LlamaServerSpec
     from safe_llm.events import Observer
 
@@ -36,6 +41,7 @@ _DEATH_GRACE = 0.5  # a connection that broke may be the first sign of a process
 _UNIX = "unix:"
 
 Emit = Callable[[CompletionChunk], None]
+MakeRoom = Callable[["LlamaServer"], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,19 +63,23 @@ class EngineSettings:
 class LlamaServer:
     """One llama-server, started at its first call. All but ``status`` runs on the portal."""
 
-    def __init__(self, spec: LlamaServerSpec, settings: EngineSettings) -> None:
+    def __init__(
+        self, spec: LlamaServerSpec, settings: EngineSettings, make_room: MakeRoom
+    ) -> None:
         refuse_changed_address(spec.server_args)
         self.spec = spec
         self.settings = settings
         self.portal: Portal = portal()
         self.used_at = 0.0
-        self._attached_http: HttpClient | None = None
-        self._program: LlamaProgram | None = None
+        self._program: LlamaProgram | None = None  # none where somebody else runs it
         self._session: Supervisor | Attached
+        self._http: Callable[[], HttpClient]
         if spec.base_url is None:
-            self._program = LlamaProgram(spec, settings.limits.max_message_bytes)
+            room = partial(make_room, self)
+            self._program = program = LlamaProgram(spec, settings.limits.max_message_bytes, room)
+            self._http = lambda: program.http
             self._session = Supervisor(
-                self._program,
+                program,
                 self.portal,
                 limits=settings.limits,
                 stop_policy=settings.stop_policy,
@@ -78,27 +88,27 @@ class LlamaServer:
                 observers=settings.observers,
             )
         else:
+            client = _attached_client(spec, settings.limits.max_message_bytes)
+            self._http = lambda: client
             self._session = Attached(spec.name, self.portal)
 
     async def start(self, limits: Limits) -> None:
         """Have it ready."""
         async with self._session.call(limits):
-            if self.spec.base_url is not None:
-                await self._http.get("/health")
+            if self._program is None:
+                async with self._explaining():
+                    await self._http().check_health()
 
     async def generate(self, body: Mapping[str, Any], limits: Limits, emit: Emit) -> None:
         """Complete one prompt, handing each piece to ``emit``."""
         request = {**body, "stream": True}
         finished = False
         async with self._session.call(limits) as call:
-            try:
-                async with self._http.events("/completion", request) as events:
-                    async for event in events:
-                        call.heard()
-                        emit(read_chunk(event))
-                        finished = finished or bool(event.get("stop"))
-            except httpx.TransportError as error:
-                raise await self._explained(error) from error
+            async with self._explaining(), self._http().events("/completion", request) as events:
+                async for event in events:
+                    call.heard()
+                    emit(read_chunk(event))
+                    finished = finished or bool(event.get("stop"))
             if not finished:
                 raise await self._explained(None)
 
@@ -110,24 +120,16 @@ class LlamaServer:
 
     async def tokenize(self, text: str, limits: Limits) -> list[int]:
         """Return the tokens of a text, without special ones added."""
-        async with self._session.call(limits):
-            try:
-                answer = await self._http.post("/tokenize", {"content": text})
-            except httpx.TransportError as error:
-                raise await self._explained(error) from error
+        async with self._session.call(limits), self._explaining():
+            answer = await self._http().post("/tokenize", {"content": text})
         tokens = answer.get("tokens") if isinstance(answer, dict) else None
         if not isinstance(tokens, list):
             raise ProtocolViolation(peer=self.spec.name, reason="/tokenize gave no tokens")
         return tokens
 
     async def stop(self, reason: str) -> None:
-        """Stop the process, if it is ours, and close the connections."""
+        """Stop the process, if it is ours, and wait until nothing of it is left."""
         await self._session.stop(reason)
-        if self._program is not None:
-            await self._program.close_clients()
-        if self._attached_http is not None:
-            attached, self._attached_http = self._attached_http, None
-            await attached.close()
 
     def status(self, leases: int) -> EngineStatus:
         """Return what is known of it. From any thread."""
@@ -150,32 +152,20 @@ class LlamaServer:
 
     @property
     def is_running(self) -> bool:
-        """Whether a process of ours runs for it."""
-        return self._session.statistics().pid is not None
+        """Whether a process of ours runs for it, or is about to."""
+        return self._program is not None and self._session.statistics().state not in RESTING
 
     @property
     def is_busy(self) -> bool:
         """Whether a call is in flight."""
         return self._session.statistics().calls_in_flight > 0
 
-    @property
-    def _http(self) -> HttpClient:
-        if self._program is not None:
-            return self._program.http
-        if self._attached_http is None:
-            self._attached_http = self._attach()
-        return self._attached_http
-
-    def _attach(self) -> HttpClient:
-        url = self.spec.base_url or ""
-        path = url.removeprefix(_UNIX).removeprefix("//") if url.startswith(_UNIX) else None
-        return HttpClient(
-            self.spec.name,
-            "http://engine" if path else url,
-            socket_path=path,
-            api_key=self.spec.api_key,
-            max_message_bytes=self.settings.limits.max_message_bytes,
-        )
+    @asynccontextmanager
+    async def _explaining(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except httpx.TransportError as error:
+            raise await self._explained(error) from error
 
     async def _explained(self, error: httpx.TransportError | None) -> EngineDied | RemoteError:
         """Say why a connection broke: mostly a death, which is seen a moment later."""
@@ -185,6 +175,24 @@ class LlamaServer:
         reason = f"{type(error).__name__}: {error}" if error else "the answer ended too early"
         hint = f"is a llama-server running at {self.spec.base_url}?" if self.spec.base_url else ""
         return RemoteError(engine=self.spec.name, message=reason, hint=hint)
+
+
+def _attached_client(spec: LlamaServerSpec, max_message_bytes: int) -> HttpClient:
+    url = spec.base_url or ""
+    path = url.removeprefix(_UNIX).removeprefix("//") if url.startswith(_UNIX) else None
+    try:
+        return HttpClient(
+            spec.name,
+            "http://engine" if path else url,
+            socket_path=path,
+            api_key=spec.api_key,
+            max_message_bytes=max_message_bytes,
+        )
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise MisuseError(
+            reason=f"there can be no server at base_url={url!r}: {error}",
+            hint="base_url='http://host:port' or 'unix:/path/of/a/socket'",
+        ) from error
 
 
 def read_chunk(event: Mapping[str, Any]) -> CompletionChunk:

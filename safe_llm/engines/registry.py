@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 from safe_llm.engines.llama_server import EngineSettings, LlamaServer
 from safe_llm.errors import MisuseError
 from safe_llm.process.hub import hub
+from safe_llm.process.waking import refuse_on_service_thread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -37,11 +38,11 @@ __all__ = ["EngineSettings", "Lease", "lease", "shutdown"]
 
 
 class _Shared:
-    """An engine and how many leases it has."""
+    """An engine and who holds a lease on it."""
 
     def __init__(self, engine: LlamaServer) -> None:
         self.engine = engine
-        self.leases = 0
+        self.holders: set[object] = set()
 
 
 class Registry:
@@ -52,20 +53,23 @@ class Registry:
         self._shared: dict[LlamaServerSpec, _Shared] = {}
         self._lock = threading.RLock()  # a signal handler may make a model inside of another one
 
-    def take(self, spec: LlamaServerSpec, settings: EngineSettings) -> _Shared:
-        """Return the engine for a specification, with one lease more."""
+    def take(self, spec: LlamaServerSpec, settings: EngineSettings, holder: object) -> _Shared:
+        """Return the engine for a specification, leased to one holder more."""
         with self._lock:
             shared = self._shared.get(spec)
             if shared is None:
-                shared = self._shared[spec] = _Shared(LlamaServer(spec, settings))
-            shared.leases += 1
+                shared = _Shared(LlamaServer(spec, settings, self._make_room))
+                self._shared[spec] = shared
+            shared.holders.add(holder)
             return shared
 
-    def give_back(self, shared: _Shared) -> LlamaServer | None:
-        """Drop a lease; return the engine if it was the last one."""
+    def give_back(self, shared: _Shared, holder: object) -> LlamaServer | None:
+        """End a holder's lease, once; return the engine if it was the last one."""
         with self._lock:
-            shared.leases -= 1
-            if shared.leases > 0 or self._shared.get(shared.engine.spec) is not shared:
+            if holder not in shared.holders:
+                return None
+            shared.holders.remove(holder)
+            if shared.holders or self._shared.get(shared.engine.spec) is not shared:
                 return None
             del self._shared[shared.engine.spec]
             return shared.engine
@@ -76,23 +80,24 @@ class Registry:
             return [shared.engine for shared in self._shared.values()]
 
     async def serve(self, engine: LlamaServer, work: Callable[[], Awaitable[T]]) -> T:
-        """Do work on an engine, having made room for it. Runs on the portal."""
-        if not engine.is_running:
-            await self._make_room(engine.settings.max_engines)
+        """Do work on an engine, for as long as anybody holds it. Runs on the portal."""
+        if engine not in self.engines():  # or a call that a close() has overtaken would start it
+            raise _closed(engine.spec)
         engine.used_at = engine.portal.clock.now()
         return await work()
 
-    async def _make_room(self, limit: int | None) -> None:
+    async def _make_room(self, engine: LlamaServer) -> None:
         """Stop the least recently used engines, but none with a call in flight.
 
         The limit is exceeded rather than a call refused.
         """
-        if limit is None:
-            return
-        running = [one for one in self.engines() if one.is_running]
-        idle = sorted((one for one in running if not one.is_busy), key=lambda one: one.used_at)
-        for engine in idle[: max(len(running) - limit + 1, 0)]:
-            await engine.stop("evicted: max_engines")
+        limit = engine.settings.max_engines
+        while limit is not None:
+            others = [one for one in self.engines() if one.is_running and one is not engine]
+            idle = [one for one in others if not one.is_busy]
+            if len(others) < limit or not idle:
+                return
+            await min(idle, key=lambda one: one.used_at).stop("evicted: max_engines")
 
 
 class Lease:
@@ -106,19 +111,21 @@ class Lease:
     def __init__(self, spec: LlamaServerSpec, settings: EngineSettings) -> None:
         self._spec = spec
         self._settings = settings
-        self._closed = False
+        self._closed = True  # until there is something to close
         self._take()
+        self._closed = False
 
     def _take(self) -> None:
         self._owner = os.getpid()
         self._registry = registry()
-        self._shared = self._registry.take(self._spec, self._settings)
+        self._token = object()
+        self._shared = self._registry.take(self._spec, self._settings, self._token)
 
     # -- calls
 
     def start(self, limits: Limits) -> None:
         """Have the engine ready, in this thread's time rather than in the first call's."""
-        self._submit(LlamaServer.start, limits).result()
+        self._wait_for(LlamaServer.start, limits)
 
     async def start_async(self, limits: Limits) -> None:
         """As ``start``, for a task."""
@@ -126,7 +133,7 @@ class Lease:
 
     def complete(self, body: Mapping[str, Any], limits: Limits) -> Completion:
         """Complete one prompt; ``body`` in llama-server's own words."""
-        return self._submit(LlamaServer.complete, body, limits).result()
+        return self._wait_for(LlamaServer.complete, body, limits)
 
     async def complete_async(self, body: Mapping[str, Any], limits: Limits) -> Completion:
         """As ``complete``, for a task; cancelling it frees the slot."""
@@ -143,7 +150,7 @@ class Lease:
 
     def tokenize(self, text: str, limits: Limits) -> list[int]:
         """Return the tokens of a text."""
-        return self._submit(LlamaServer.tokenize, text, limits).result()
+        return self._wait_for(LlamaServer.tokenize, text, limits)
 
     async def tokenize_async(self, text: str, limits: Limits) -> list[int]:
         """As ``tokenize``, for a task."""
@@ -151,7 +158,16 @@ class Lease:
 
     def status(self) -> EngineStatus:
         """Return what is known of the engine; never blocks."""
-        return self._shared.engine.status(self._shared.leases)
+        return self._shared.engine.status(len(self._shared.holders))
+
+    def _wait_for(
+        self,
+        method: Callable[Concatenate[LlamaServer, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        refuse_on_service_thread()  # before anything is begun that nobody would wait for
+        return self._submit(method, *args, **named).result()
 
     def _submit(
         self,
@@ -166,10 +182,7 @@ class Lease:
     def _mine(self) -> _Shared:
         """Return the shared engine, of *this* process; refuse a lease that was given back."""
         if self._closed:
-            raise MisuseError(
-                reason=f"{self._spec.name} was closed: this object cannot be used any more",
-                hint="make a new one; engines are shared, so it costs nothing while others live",
-            )
+            raise _closed(self._spec)
         if self._owner != os.getpid():
             warn_of_second_engine(self._spec)
             self._take()
@@ -179,6 +192,7 @@ class Lease:
 
     def close(self) -> None:
         """Give the lease back; stop the engine if it was the last one, and wait for that."""
+        refuse_on_service_thread()
         engine = self._give_back()
         if engine is not None:
             engine.portal.submit(partial(engine.stop, "close()"), self._spec.name).result()
@@ -201,11 +215,10 @@ class Lease:
             engine.portal.spawn_task(partial(engine.stop, "garbage collected"), self._spec.name)
 
     def _give_back(self) -> LlamaServer | None:
-        if self._closed or self._owner != os.getpid():
-            self._closed = True
-            return None
         self._closed = True
-        return self._registry.give_back(self._shared)
+        if self._owner != os.getpid():
+            return None
+        return self._registry.give_back(self._shared, self._token)
 
     def __enter__(self) -> Self:
         return self
@@ -216,6 +229,13 @@ class Lease:
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
             self.release_soon()
+
+
+def _closed(spec: LlamaServerSpec) -> MisuseError:
+    return MisuseError(
+        reason=f"{spec.name} was closed: this object cannot be used any more",
+        hint="make a new one; engines are shared, so it costs nothing while others live",
+    )
 
 
 def lease(spec: LlamaServerSpec, settings: EngineSettings) -> Lease:

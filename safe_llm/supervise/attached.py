@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from safe_llm.errors import CallTimeout
 from safe_llm.supervise.call import Call
-from safe_llm.supervise.supervisor import SupervisorStatistics
+from safe_llm.supervise.states import SupervisorStatistics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -73,9 +73,9 @@ class Job(Generic[T]):
         Not bounded by a time of its own but by the portal's deadlines, as long as the portal
         turns: ``CallTimeout`` when it got no processor for 15 s in which this thread did.
         """
-        refuse_on_service_thread()
         starved = 0.0
         try:
+            refuse_on_service_thread()
             while not self.changed.wait_until(holds, _SLICE):
                 starved = self._starved_for(starved)
         except BaseException:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
+import anyio.lowlevel
 
 from safe_llm.diagnose.procfs import session_cpu_seconds
 from safe_llm.errors import NotReady
@@ -19,14 +20,18 @@ from safe_llm.supervise.readiness import wait_ready
 from safe_llm.supervise.watchdog import Evidence, Suspicion, Watchdog
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from safe_llm.limits import Limits
     from safe_llm.process.child import Child
     from safe_llm.process.output import Output
+    from safe_llm.protocol.lines import Line
     from safe_llm.supervise.portal import Portal
     from safe_llm.supervise.program import Program
 
 _SHORTEST_LOOK, _LONGEST_LOOK = 0.05, 5.0  # seconds between two looks at a process
 _LOOKS_A_LIMIT = 4  # so that a limit is noticed at most a quarter late
+_PORTION = 16 * 1024  # bytes: at most 16,384 lines, some 50 ms, before others get their turn
 
 
 class Keeper(Protocol):
@@ -39,6 +44,12 @@ class Keeper(Protocol):
 
     def will_not_be_ready(self, error: NotReady) -> None:
         """It will never answer; stop it."""
+
+    def stays_silent(self) -> None:
+        """It did not answer within ``limits.start``; stop it."""
+
+    def has_exited(self) -> None:
+        """It is gone."""
 
     def suspect(self, suspicion: Suspicion) -> None:
         """The watchdog has caught something."""
@@ -58,6 +69,10 @@ class Keeper(Protocol):
     def waiting_since(self) -> float | None:
         """When the oldest call in flight began to wait for the engine."""
 
+    @property
+    def patience(self) -> float | None:
+        """L3 of the most patient call in flight, or of none where there is none."""
+
 
 class Life:
     """The tasks around one child, from its spawn to its exit."""
@@ -70,14 +85,16 @@ class Life:
 
     async def run(self) -> None:
         """Run until the child has exited and its streams have been taken."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._take, self._child.stdout)
-            tasks.start_soon(self._take, self._child.stderr)
-            tasks.start_soon(self._become_ready)
-            tasks.start_soon(self._watch_over)
-            tasks.start_soon(self._keeper.leave_when_idle)
-            await self._child.exited.wait_async()
-            tasks.cancel_scope.cancel()
+        async with anyio.create_task_group() as streams:
+            streams.start_soon(self._take, self._child.stdout)
+            streams.start_soon(self._take, self._child.stderr)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._become_ready)
+                tasks.start_soon(self._watch_over)
+                tasks.start_soon(self._keeper.leave_when_idle)
+                await self._child.exited.wait_async()
+                tasks.cancel_scope.cancel()
+            self._keeper.has_exited()  # calls wait for it; its last lines may take a moment more
 
     async def _take(self, output: Output) -> None:
         """Turn what comes into line events; without observers it is only taken away."""
@@ -85,65 +102,53 @@ class Life:
         while not output.exhausted:
             output.changed.clear()
             data = output.take_nowait()
-            if not data:
-                if not output.ended:
-                    await output.changed.wait_async()
-                continue
-            if self._child.observers:
-                for line in splitter.feed(data):
-                    self._tell(output, line.data)
+            if data:
+                await self._split(splitter, output, data)
+            elif not output.ended:
+                await output.changed.wait_async()
+        self._tell(output, splitter.finish())
 
-    def _tell(self, output: Output, line: bytes) -> None:
-        text = sanitise(line)
-        event = LineWritten(
-            source=self._child.name,
-            pid=self._child.pid,
-            stream=output.name,
-            text=text,
-            level=self._program.level_of(text),
-        )
-        dispatcher().post(event, self._child.observers)
+    async def _split(self, splitter: LineSplitter, output: Output, data: bytes) -> None:
+        if not self._child.observers:
+            return
+        for start in range(0, len(data), _PORTION):
+            self._tell(output, splitter.feed(data[start : start + _PORTION]))
+            await anyio.lowlevel.checkpoint()  # others have deadlines
+
+    def _tell(self, output: Output, lines: Iterable[Line]) -> None:
+        for line in lines:
+            text = sanitise(line.data)
+            event = LineWritten(
+                source=self._child.name,
+                pid=self._child.pid,
+                stream=output.name,
+                text=text,
+                level=self._program.level_of(text),
+            )
+            dispatcher().post(event, self._child.observers)
 
     async def _become_ready(self) -> None:
-        began = self._portal.clock.now()
-        limit = self._keeper.limits.start
-        scope = anyio.CancelScope()
-
-        def tick(now: float) -> None:
-            if limit is not None and now - began > limit:
-                scope.cancel()
-
         try:
-            with self._portal.ticking(tick), scope:
+            with self._portal.within(self._keeper.limits.start) as scope:
                 await wait_ready(self._program, self._child)
         except NotReady as error:
             self._keeper.will_not_be_ready(error)
             return
         if scope.cancelled_caught:
-            waited = self._portal.clock.now() - began
-            self._keeper.will_not_be_ready(
-                NotReady(
-                    program=self._child.name,
-                    reason="it runs and does not answer",
-                    waited=waited,
-                    last_words=self._child.last_words(),
-                    hint="raise Limits.start if it is only slow",
-                )
-            )
-            return
-        self._keeper.became_ready()
+            self._keeper.stays_silent()
+        else:
+            self._keeper.became_ready()
 
     async def _watch_over(self) -> None:
-        limits = self._keeper.limits
-        watchdog = Watchdog(limits, self._portal.clock.now())
-        pause = _pause_between_looks(limits)
-        next_probe = self._portal.clock.now() + (limits.alive_interval or 0.0)
+        interval = self._keeper.limits.alive_interval
+        watchdog = Watchdog(self._keeper.limits, self._portal.clock.now())
+        next_probe = self._portal.clock.now() + (interval or 0.0)
         while True:
-            await anyio.sleep(pause)
+            await anyio.sleep(_pause_between_looks(interval, self._keeper.patience))
             evidence = self._evidence()
             suspicion = watchdog.observe(evidence)
-            if limits.alive_interval is not None and evidence.at >= next_probe:
-                next_probe = evidence.at + limits.alive_interval
+            if interval is not None and evidence.at >= next_probe:
+                next_probe = evidence.at + interval
                 suspicion = suspicion or await self._probe(watchdog)
             if suspicion is not None:
                 self._keeper.suspect(suspicion)
@@ -152,10 +157,10 @@ class Life:
     async def _probe(self, watchdog: Watchdog) -> Suspicion | None:
         if not self._keeper.is_ready:
             return None
-        with anyio.move_on_after(self._keeper.limits.alive_timeout):
-            if await self._program.is_alive(self._child):
-                return watchdog.probed(answered=True, evidence=self._evidence())
-        return watchdog.probed(answered=False, evidence=self._evidence())
+        answered = False
+        with self._portal.within(self._keeper.limits.alive_timeout):
+            answered = await self._program.is_alive(self._child)
+        return watchdog.probed(answered=answered, evidence=self._evidence())
 
     def _evidence(self) -> Evidence:
         child = self._child
@@ -166,12 +171,12 @@ class Life:
             + self._keeper.tokens,
             cpu_seconds=session_cpu_seconds(child.pid),
             waiting_since=self._keeper.waiting_since,
+            patience=self._keeper.patience,
         )
 
 
-def _pause_between_looks(limits: Limits) -> float:
+def _pause_between_looks(*limits: float | None) -> float:
     shortest = min(
-        (limit for limit in (limits.alive_interval, limits.patience) if limit is not None),
-        default=_LONGEST_LOOK * _LOOKS_A_LIMIT,
+        (limit for limit in limits if limit is not None), default=_LONGEST_LOOK * _LOOKS_A_LIMIT
     )
     return min(max(shortest / _LOOKS_A_LIMIT, _SHORTEST_LOOK), _LONGEST_LOOK)

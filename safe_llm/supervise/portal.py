@@ -93,6 +93,24 @@ class Portal:
         finally:
             self._tickers.pop(key, None)
 
+    @contextmanager
+    def within(self, limit: float | None) -> Iterator[anyio.CancelScope]:
+        """Cancel the block when this process has run for ``limit`` seconds; the scope tells.
+
+        As with calls, what is overdue ends at the next look: what has arrived comes first.
+        """
+        scope, began, suspected = anyio.CancelScope(), self.clock.now(), False
+
+        def tick(now: float) -> None:
+            nonlocal suspected
+            overdue = limit is not None and now - began > limit
+            if overdue and suspected:
+                scope.cancel()
+            suspected = overdue
+
+        with self.ticking(tick), scope:
+            yield scope
+
     def _start(self, function: Callable[..., Coroutine[Any, Any, None]], *args: object) -> None:
         if self._tasks is None:
             raise AssertionError(function)

@@ -19,8 +19,8 @@ class Program(Protocol):
     async def prepare(self) -> Command:
         """Make the surroundings of one start and return its command; raise ``StartupFailed``."""
 
-    def clean_up(self) -> None:
-        """Remove what ``prepare`` made; the process is gone. Called once for each ``prepare``."""
+    async def clean_up(self) -> None:
+        """Give up what ``prepare`` made; the process is gone. Called once for each ``prepare``."""
 
     async def is_ready(self, child: Child) -> bool:
         """Ask once, bounded; False when it does not answer yet.

@@ -1,79 +1,61 @@
 """Keeps one program ready for calls: starts it at the first, watches, restarts and stops it.
 
 Everything here runs on the portal. It speaks no protocol: what the program is and how it is
-asked is told by a ``Program``.
+asked is told by a ``Program``. What state follows which is said by the table in ``states``.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 
-from safe_llm.diagnose.procfs import snapshot
-from safe_llm.errors import (
-    CallTimeout,
-    EngineDied,
-    MisuseError,
-    NotReady,
-    RestartLimitReached,
-    SafeLlmError,
-    StartupFailed,
-)
+from safe_llm.errors import EngineDied, SafeLlmError, StartupFailed
 from safe_llm.events import Event, LayerTripped, ProcessReady, RestartScheduled
 from safe_llm.observers.dispatcher import dispatcher
 from safe_llm.process.hub import hub
 from safe_llm.process.waking import Signal
+from safe_llm.supervise import obituary
 from safe_llm.supervise.call import Call
+from safe_llm.supervise.deadline import Overdue
 from safe_llm.supervise.life import Life
+from safe_llm.supervise.release import Release
+from safe_llm.supervise.states import MOVES, WANTED, State, SupervisorStatistics
+from safe_llm.supervise.watchdog import Suspicion
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from safe_llm.errors import CallTimeout, NotReady, RestartLimitReached
     from safe_llm.events import Observer
     from safe_llm.limits import Limits, StopPolicy
     from safe_llm.process.child import Child
-    from safe_llm.supervise.deadline import Overdue
+    from safe_llm.process.command import Command
     from safe_llm.supervise.portal import Portal
     from safe_llm.supervise.program import Program
     from safe_llm.supervise.restart import RestartPolicy
-    from safe_llm.supervise.watchdog import Suspicion
-
-State = Literal["idle", "starting", "ready", "restarting", "stopping", "failed"]
 
 _REMEMBERED_CRASHES = 100
-_RELEASE_LOOK = 0.05  # seconds between two looks whether an ended call's work was given back
 _IDLE_LOOK = 0.05
+_SHOWN_LINES = 5
+_CLOSE_SLACK = 5.0  # on top of a stop policy: for the sweep, and a machine that is short of all
 
 
 @dataclass(eq=False)
-class _Start:
+class _Attempt:
     """One wait for readiness, shared by all calls that came meanwhile."""
 
     done: Signal = field(default_factory=Signal)
     error: SafeLlmError | None = None
 
-    def finish(self, error: SafeLlmError | None = None) -> None:
+    def end(self, error: SafeLlmError | None = None) -> None:
         self.error = error
         self.done.set()
-
-
-@dataclass(frozen=True, slots=True)
-class SupervisorStatistics:
-    """A supervised process at one moment. Times in seconds in which this process ran."""
-
-    state: State
-    pid: int | None
-    uptime: float
-    restarts: int
-    calls_in_flight: int
-    stdout_bytes: int
-    stderr_bytes: int
-    dropped_bytes: int
-    last_lines: tuple[str, ...]
 
 
 class Supervisor:
@@ -93,7 +75,6 @@ class Supervisor:
         self.limits = limits
         self.state: State = "idle"
         self.child: Child | None = None
-        self._dead: Child | None = None
         self.restarts = 0
         self._program = program
         self._portal = portal
@@ -104,9 +85,13 @@ class Supervisor:
         self._calls: set[Call] = set()
         self._tokens_of_ended_calls = 0
         self._crashes: deque[float] = deque(maxlen=_REMEMBERED_CRASHES)
-        self._start: _Start | None = None
+        self._buried: Child | None = None
+        self._attempt: _Attempt | None = None  # there is one while starting or restarting
+        self._interruptible: anyio.CancelScope | None = None
+        self._release: Release | None = None
+        self._witness = obituary.Witness()
+        self._rests_in: State = "idle"  # once it has stopped
         self._stopped = Signal()
-        self._wanted = False
         self._used_at = self._ready_at = self._began_at = 0.0
 
     # -- calls
@@ -130,205 +115,222 @@ class Supervisor:
         finally:
             self._calls.discard(call)
             self._tokens_of_ended_calls += call.tokens
-            self._used_at = self._portal.clock.now()
+            self._used_at = self._now
             if not clean and call.times.ready is not None:
-                self._portal.spawn_task(self._see_it_given_back, f"{self._program.name}: release")
+                self._see_to_release(limits)
         if call.error is not None:
             raise call.error
-
-    async def until_ready(self, limits: Limits) -> None:
-        """Start the program where it does not run, and wait until it is ready."""
-        async with self.call(limits):
-            return
 
     async def death_of(self, grace: float) -> EngineDied | None:
         """Wait up to ``grace`` seconds whether the process turns out to have died."""
         child = self.child
         if child is not None and await child.exited.wait_async(grace):
-            self._died(child)
-            return self._death(child)
+            self.has_exited()
+            return obituary.death(self._program.name, child)
         return None
 
     async def _until_ready(self) -> None:
         while not self._serves():
-            if self._start is None:
-                self._begin()
-            start = self._start
-            if start is None:
-                raise AssertionError(self.state)
-            await start.done.wait_async()
-            if start.error is not None:
-                raise start.error
+            if self.state == "stopping":
+                await self._stopped.wait_async()
+                continue
+            attempt = self._attempt or self._begin()
+            await attempt.done.wait_async()
+            if attempt.error is not None:
+                raise attempt.error
 
     def _serves(self) -> bool:
         child = self.child
         if self.state == "ready" and child is not None and child.exit_status is not None:
-            self._died(child)  # the caller is faster than the task that waits for the exit
+            self.has_exited()  # the caller is faster than the task that waits for the exit
         return self.state == "ready"
 
     def _overdue(self, call: Call, overdue: Overdue) -> None:
-        call.end(self._timeout(overdue.layer, overdue.limit, overdue.elapsed))
-        if overdue.layer.startswith("L4"):
-            self._escalate(overdue.layer, overdue.limit, overdue.elapsed, "a call overran")
+        is_start = overdue.layer == "L1 start" and self._attempt is not None
+        if is_start and overdue.limit >= (self.limits.start or math.inf):
+            self.stays_silent()  # what is too late for this call is so for the process
+            return
+        call.end(self._timeout(overdue))
+        if overdue.layer == "L4 job":
+            self.suspect(Suspicion(overdue.layer, overdue.limit, overdue.elapsed, "a call overran"))
 
-    async def _see_it_given_back(self) -> None:
-        """Stop a process that goes on with the work of calls that have ended."""
-        child, began = self.child, self._portal.clock.now()
-        limit = self.limits.release
-        while child is not None and child is self.child and self.state == "ready":
-            busy: int | None = None
-            with anyio.move_on_after(limit):
-                busy = await self._program.busy_calls(child)
-            if busy is not None and busy <= len(self._calls):
-                return
-            elapsed = self._portal.clock.now() - began
-            if elapsed > limit and child is self.child:
-                seen = "nothing: it does not answer" if busy is None else f"{busy} calls"
-                detail = f"an ended call's work was not given back; it works on {seen}"
-                self._escalate("L1 release", limit, elapsed, detail)
-                return
-            await anyio.sleep(_RELEASE_LOOK)
+    def _see_to_release(self, limits: Limits) -> None:
+        """A call was left early: have its work stopped, by way of the process if need be."""
+        child, release = self.child, self._release
+        if child is None or self.state != "ready":
+            return
+        if release is None or release.child is not child:
+            release = Release(child, self._program, self._portal, lambda: len(self._calls))
+            self._release = release
+            self._portal.spawn_task(
+                partial(self._await_release, release), f"{self._program.name}: release"
+            )
+        release.was_left(limits)
+
+    async def _await_release(self, release: Release) -> None:
+        suspicion = await release.wait()
+        if self._release is release:
+            self._release = None
+        if suspicion is not None and release.child is self.child:
+            self.suspect(suspicion)
 
     # -- life
 
-    def _begin(self) -> None:
-        delay = self._restart_policy.delay(self._crashes, self._now) if self._crashes else 0.0
-        self._start = start = _Start()
+    def _begin(self) -> _Attempt:
+        crashes, now = self._crashes, self._now
+        delay: float | None = 0.0
+        if self._restart_policy.recent(crashes, now):
+            delay = self._restart_policy.delay(crashes, now)
         if delay is None:
-            self._start = None
-            raise self._too_many_crashes("")
-        self._wanted = True
+            raise self._too_many_crashes()
+        self._move("starting")
         self._stopped.clear()
-        self.state = "starting"
-        self._began_at = self._now
-        self._portal.spawn_task(lambda: self._run(start, delay), self._program.name)
+        self._began_at = now
+        self._attempt = attempt = _Attempt()
+        self._portal.spawn_task(partial(self._run, delay), self._program.name)
+        return attempt
 
-    async def _run(self, start: _Start, delay: float) -> None:
+    async def _run(self, delay: float) -> None:
         """Live, and live again after a crash, until stopped or given up."""
-        self._start = start
         try:
-            while self._wanted:
-                await anyio.sleep(delay)
-                if not await self._live():
-                    return
-                delay = self._schedule_restart()
+            while self.state in WANTED:
+                with anyio.CancelScope() as self._interruptible:
+                    await anyio.sleep(delay)
+                    await self._live()
+                delay = self._pause_before_restart()
         except SafeLlmError as error:
-            self._finish_start(error)
+            self._leave("failed", error)
         except Exception as error:
-            self._finish_start(StartupFailed(program=self._program.name, hint=repr(error)))
+            self._leave("failed", StartupFailed(program=self._program.name, hint=repr(error)))
             raise
         finally:
             self._settle()
 
-    async def _live(self) -> bool:
-        """One incarnation; return whether it ever became ready."""
-        command = await self._program.prepare()
+    async def _live(self) -> None:
+        """One incarnation, from its preparation to the last of its pipes."""
         try:
-            child = hub().request_spawn(
-                command,
-                name=self._program.name,
-                limits=self.limits.with_changes(job=None),  # L4 is a call's, not the engine's
-                stop_policy=self._stop_policy,
-                observers=self._observers,
-            )
-            self.child = child
-            await child.wait_spawned_async()
-            if not self._wanted:  # stopped while it was being spawned
-                child.begin_stop()
-            await Life(child, self._program, self, self._portal).run()
-            self._died(child)
-            await child.closed.wait_async(self._stop_policy.longest)
-            return self.state == "restarting"
+            command = await self._program.prepare()
+            with anyio.CancelScope(shield=True):  # from here on it is stopped, not interrupted
+                await self._accompany(command)
         finally:
-            self._program.clean_up()
+            with anyio.CancelScope(shield=True):
+                await self._program.clean_up()
 
-    def _died(self, child: Child) -> None:
-        """Tell the calls, once, and decide what their successors wait for."""
-        if self._dead is child:
+    async def _accompany(self, command: Command) -> None:
+        if self.state not in WANTED:
             return
-        self._dead = child
-        died = self._death(child)
-        for call in tuple(self._calls):
-            if call.times.ready is not None:
-                call.end(died)
-        if not self._wanted:
-            return
-        self._crashes.append(self._now)
-        if self.state == "ready":
-            self.state = "restarting"
-            self._start = _Start()
-        else:
-            self._finish_start(self._died_young(died))
-
-    def _died_young(self, died: EngineDied) -> NotReady:
-        return NotReady(
-            program=self._program.name,
-            reason="it ended",
-            waited=self._now - self._began_at,
-            exit_status=died.exit_status,
-            last_words=died.last_words,
+        child = hub().request_spawn(
+            command,
+            name=self._program.name,
+            limits=self.limits.with_changes(job=None),  # L4 is a call's, not the engine's
+            stop_policy=self._stop_policy,
+            observers=self._observers,
         )
+        self.child = await child.wait_spawned_async()
+        try:
+            if self.state in WANTED:
+                await Life(child, self._program, self, self._portal).run()
+        finally:
+            child.begin_stop(reason="nobody watches over it")  # mostly it has ended already
+            await child.closed.wait_async(self._stop_policy.longest + _CLOSE_SLACK)
 
-    def _schedule_restart(self) -> float:
-        if not self._wanted:
+    def _pause_before_restart(self) -> float:
+        if self.state not in WANTED:
             return 0.0
         delay = self._restart_policy.delay(self._crashes, self._now)
         if delay is None:
-            status = self.child.exit_status if self.child is not None else None
-            raise self._too_many_crashes(status.describe() if status else "")
+            raise self._too_many_crashes()
         self.restarts += 1
         self._began_at = self._now + delay
         self._emit(RestartScheduled(source=self._program.name, attempt=self.restarts, delay=delay))
         return delay
 
+    def _move(self, to: State) -> None:
+        if to not in MOVES[self.state]:
+            raise AssertionError(self.state, to)
+        self.state = to
+
+    def _leave(self, rests_in: State, error: SafeLlmError, reason: str = "") -> None:
+        """Serve nobody any more and begin to stop. Waits for nothing."""
+        if self.state not in WANTED:
+            return
+        self._move("stopping")
+        self._rests_in = rests_in
+        self._end_attempt(error)
+        if self._interruptible is not None:
+            self._interruptible.cancel()
+        if self.child is not None:
+            self.child.begin_stop(reason=reason)
+
     def _settle(self) -> None:
-        failed = self._start is not None and self._start.error is not None
-        self._finish_start(MisuseError(reason=f"{self._program.name} was stopped"))
-        self._start = None
-        self.state = "failed" if failed else "idle"
-        self._wanted = False
+        self._leave("failed", StartupFailed(program=self._program.name, hint="it was abandoned"))
+        self._move(self._rests_in)
         self._stopped.set()
 
-    def _finish_start(self, error: SafeLlmError | None) -> None:
-        if self._start is not None and not self._start.done.is_set:
-            self._start.finish(error)
+    def _end_attempt(self, error: SafeLlmError | None = None) -> None:
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            attempt.end(error)
 
-    # -- the ladder: everything that ends a process that is not wanted any more goes through here
+    # -- the end, wanted or not
 
-    def _escalate(self, layer: str, limit: float, elapsed: float, detail: str) -> None:
+    def begin_stop(self, reason: str) -> None:
+        """End the calls, also those that wait for a start, and begin to stop the process."""
+        stopped = EngineDied(
+            engine=self._program.name, exit_status="it was being stopped", reason=reason
+        )
+        for call in tuple(self._calls):
+            call.end(stopped)
+        self._leave("idle", stopped, reason)
+
+    async def stop(self, reason: str = "close()") -> None:
+        """End the calls, stop the process by its policy, and wait until nothing is left."""
+        self.begin_stop(reason)
+        if self.state == "stopping":
+            await self._stopped.wait_async(self._stop_policy.longest + 2 * _CLOSE_SLACK)
+
+    def suspect(self, suspicion: Suspicion) -> None:
+        """Go up the ladder: everything that catches a process in use ends here."""
         child = self.child
-        if child is None or child.exit_status is not None:
+        if self.state != "ready" or child is None or child.exit_status is not None:
             return
         self._emit(
             LayerTripped(
                 source=self._program.name,
                 pid=child.pid,
-                layer=layer,
-                detail=detail,
+                layer=suspicion.layer,
+                detail=suspicion.detail,
                 action="stop",
             )
         )
+        overdue = Overdue(suspicion.layer, suspicion.limit, suspicion.elapsed)
         for call in tuple(self._calls):
-            call.end(self._timeout(layer, limit, elapsed))
-        child.begin_stop(reason=f"{layer}: {detail}")
+            call.end(self._timeout(overdue))
+        self._wait_for_restart()
+        child.begin_stop(reason=f"{suspicion.layer}: {suspicion.detail}")
 
-    async def stop(self, reason: str = "close()") -> None:
-        """End the calls, stop the process by its policy, and wait until nothing is left."""
-        if not self._wanted:
+    def has_exited(self) -> None:
+        """Tell the calls, once, and decide what their successors wait for."""
+        child = self.child
+        if child is None or self._buried is child:
             return
-        self._wanted = False
-        self.state = "stopping"
+        self._buried = child
         for call in tuple(self._calls):
-            call.end(
-                EngineDied(
-                    engine=self._program.name, exit_status="it was being stopped", reason=reason
-                )
-            )
-        if self.child is not None:
-            self.child.begin_stop(reason=reason)
-        await self._stopped.wait_async(self._stop_policy.longest + self._stop_policy.longest)
+            if call.times.ready is not None:
+                call.end(obituary.death(self._program.name, child))
+        if self.state in WANTED:
+            self._crashes.append(self._now)
+        if self.state == "ready":
+            self._wait_for_restart()
+        elif self.state == "starting":  # what cannot even start is not started again by itself
+            waited = self._now - self._began_at
+            self._leave("failed", obituary.death_before_use(self._program.name, child, waited))
 
-    # -- what a Life asks and tells (`life.Keeper`)
+    def _wait_for_restart(self) -> None:
+        self._move("restarting")
+        self._attempt = _Attempt()
+
+    # -- what else a Life asks and tells (`life.Keeper`)
 
     @property
     def is_ready(self) -> bool:
@@ -348,15 +350,20 @@ class Supervisor:
             default=None,
         )
 
+    @property
+    def patience(self) -> float | None:
+        """L3 of the most patient call in flight, or of none where there is none."""
+        in_flight = [one.limits.patience for one in self._calls if one.times.ready is not None]
+        known = [one for one in in_flight or [self.limits.patience] if one is not None]
+        return max(known) if len(known) == max(len(in_flight), 1) else None
+
     def became_ready(self) -> None:
         """Let the calls that wait begin."""
-        if not self._wanted:
+        if self.state not in WANTED:
             return
-        self.state = "ready"
+        self._move("ready")
         self._ready_at = self._used_at = self._now
-        start, self._start = self._start, None
-        if start is not None:
-            start.finish()
+        self._end_attempt()
         self._emit(
             ProcessReady(
                 source=self._program.name,
@@ -367,22 +374,19 @@ class Supervisor:
 
     def will_not_be_ready(self, error: NotReady) -> None:
         """Fail the calls that wait, and stop it."""
-        self._finish_start(error)
-        if self.child is not None:
-            self.child.begin_stop(reason=error.reason)
+        self._leave("failed", error, error.reason)
 
-    def suspect(self, suspicion: Suspicion) -> None:
-        """Go up the ladder."""
-        self._escalate(suspicion.layer, suspicion.limit, suspicion.elapsed, suspicion.detail)
+    def stays_silent(self) -> None:
+        """Fail the calls that wait for it to answer, and stop it."""
+        waited = self._now - self._began_at
+        self.will_not_be_ready(obituary.silence(self._program.name, self.child, waited))
 
     async def leave_when_idle(self) -> None:
         """Stop when no call was in flight for ``idle_timeout`` seconds."""
-        if self._idle_timeout is None:
-            return
-        while True:
+        while self._idle_timeout is not None:
             left = self._idle_timeout - (self._now - self._used_at)
             if self.state == "ready" and not self._calls and left <= 0:
-                self._portal.spawn_task(lambda: self.stop("idle"), f"{self._program.name}: idle")
+                self.begin_stop("idle")
                 return
             await anyio.sleep(max(left, _IDLE_LOOK))
 
@@ -403,7 +407,7 @@ class Supervisor:
             stdout_bytes=out.received_bytes if out else 0,
             stderr_bytes=err.received_bytes if err else 0,
             dropped_bytes=(out.dropped_bytes if out else 0) + (err.dropped_bytes if err else 0),
-            last_lines=tuple(child.last_words().splitlines()[-5:]) if child else (),
+            last_lines=tuple(child.last_words().splitlines()[-_SHOWN_LINES:]) if child else (),
         )
 
     @property
@@ -413,34 +417,9 @@ class Supervisor:
     def _emit(self, event: Event) -> None:
         dispatcher().post(event, self._observers)
 
-    def _death(self, child: Child) -> EngineDied:
-        status = child.exit_status
-        return EngineDied(
-            engine=self._program.name,
-            exit_status=status.describe() if status else "it is gone",
-            reason=child.stop_reason,
-            last_words=child.last_words(),
-        )
+    def _timeout(self, overdue: Overdue) -> CallTimeout:
+        seen = self._witness.describe(self.child, self._now)
+        return obituary.timeout(self._program.name, self.child, overdue, seen)
 
-    def _timeout(self, layer: str, limit: float, elapsed: float) -> CallTimeout:
-        child = self.child
-        seen = snapshot(child.pid) if child is not None and child.exit_status is None else None
-        return CallTimeout(
-            engine=self._program.name,
-            layer=layer,
-            limit=limit,
-            elapsed=elapsed,
-            diagnosis=seen.describe() if seen else "",
-            last_words=child.last_words() if child else "",
-        )
-
-    def _too_many_crashes(self, exit_status: str) -> RestartLimitReached:
-        policy = self._restart_policy
-        return RestartLimitReached(
-            program=self._program.name,
-            restarts=policy.max_restarts,
-            window=policy.window,
-            exit_status=exit_status,
-            last_words=self.child.last_words() if self.child else "",
-            hint=f"it is tried again when {policy.window:.0f} s have passed since the first crash",
-        )
+    def _too_many_crashes(self) -> RestartLimitReached:
+        return obituary.too_many_crashes(self._program.name, self.child, self._restart_policy)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from safe_llm.limits import Limits
 
-_CPU_NOISE = 0.02  # seconds: a timer or a signal handler; two ticks of the kernel's accounting
+CPU_NOISE = 0.02  # seconds: a timer or a signal handler; two ticks of the kernel's accounting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,13 +17,15 @@ class Evidence:
 
     ``at`` is a time of a ``RunClock``. ``activity`` counts all bytes and tokens so far.
     ``cpu_seconds`` is summed over the process tree; None where it cannot be known.
-    ``waiting_since`` is the start of the oldest call in flight, None when there is none.
+    ``waiting_since`` is the start of the oldest call in flight, None when there is none, and
+    ``patience`` what the most patient one allows the process to be silent, None for ever.
     """
 
     at: float
     activity: int
     cpu_seconds: float | None
     waiting_since: float | None = None
+    patience: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Watchdog:
     def observe(self, evidence: Evidence) -> Suspicion | None:
         """L3: no byte, token or CPU tick for too long while a call is in flight."""
         self._note_movement(evidence)
-        allowed = self._limits.patience
+        allowed = evidence.patience
         if allowed is None or evidence.waiting_since is None:
             return None
         silent = evidence.at - max(self._moved_at, evidence.waiting_since)
@@ -86,7 +88,7 @@ class Watchdog:
 
     def _note_movement(self, evidence: Evidence) -> bool:
         before, now = self._cpu_seconds, evidence.cpu_seconds
-        worked = before is not None and now is not None and now - before > _CPU_NOISE
+        worked = before is not None and now is not None and now - before > CPU_NOISE
         moved = worked or evidence.activity != self._activity
         if worked or before is None:  # slow work must add up: keep the mark until it is passed
             self._cpu_seconds = now
