@@ -8,12 +8,16 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safe_llm.engines.llama_server_flags import parse_help
-from safe_llm.errors import CallTimeout, MissingExtra, StartupFailed
+from safe_llm.errors import CallTimeout, MissingExtra, ProtocolViolation, StartupFailed
 from safe_llm.limits import NO_LIMITS, MiB, StopPolicy, StopStep
 from safe_llm.process.command import Command
 from safe_llm.process.hub import hub
+
+if TYPE_CHECKING:
+    from safe_llm.process.child import Child
 
 ENVIRONMENT_VARIABLE = "SAFE_LLM_LLAMA_SERVER"
 _HELP_TIMEOUT = 30.0  # a GPU build looks for its devices first
@@ -22,12 +26,20 @@ _AT_ONCE = StopPolicy(steps=(StopStep(9, 5.0),))
 _NEEDED = ("--model", "--host", "--port")
 
 
+@dataclass(eq=False, kw_only=True)
 class NotALlamaServer(StartupFailed):
-    """The program that was named runs, and is something else."""
+    """The program that was named did not print what a llama-server prints as its help."""
+
+    exit_status: str = ""
+    last_words: str = ""
 
     def what_happened(self) -> str:
         """Name the program and how it is known."""
-        return f"{self.program} is no llama-server: its --help does not list {', '.join(_NEEDED)}"
+        ended = f"; {self.exit_status}" if self.exit_status else ""
+        return (
+            f"{self.program} is no llama-server that works here: its --help does not list"
+            f" {', '.join(_NEEDED)}{ended}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +109,21 @@ async def _ask_for_help(binary: Binary) -> Binary:
     await child.wait_spawned_async()
     try:
         out, err = await child.communicate_async(timeout=_HELP_TIMEOUT)
-    except CallTimeout as error:
-        raise NotALlamaServer(
-            program=binary.argv[0],
-            hint=f"it went on for {_HELP_TIMEOUT:.0f} s instead of printing its help",
-        ) from error
+    except (CallTimeout, ProtocolViolation) as error:
+        raise _refused(binary, child, str(error)) from error
     finally:
         child.begin_stop()
     text = (out + b"\n" + err).decode("utf-8", errors="replace")
     known = parse_help(text)
     if not known.issuperset(_NEEDED):
-        status = child.exit_status.describe() if child.exit_status else "it still runs"
-        raise NotALlamaServer(
-            program=binary.argv[0], hint=f"it printed {len(text)} bytes; {status}"
-        )
+        raise _refused(binary, child, f"it printed {len(out)} bytes of help")
     return Binary(binary.argv, binary.env, binary.origin, known, knows_sockets=".sock" in text)
+
+
+def _refused(binary: Binary, child: Child, hint: str) -> NotALlamaServer:
+    return NotALlamaServer(
+        program=binary.argv[0],
+        exit_status=child.exit_status.describe() if child.exit_status else "it still ran",
+        last_words=child.last_words(),
+        hint=f"{hint}; it was found by {binary.origin}",
+    )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _LONGEST_SOCKET_PATH = 107  # sun_path has 108 bytes, and the last one is NUL; unix(7)
 _PREFIX = "safe-llm-"
 _SOCKET_NAME = "s.sock"  # llama-server takes a host for a socket by this ending
+_LONGEST_REST = len("/") + len(_PREFIX) + 8 + len("/") + len(_SOCKET_NAME)  # 8: see mkdtemp
 _LOOPBACK = "127.0.0.1"
 
 
@@ -50,17 +51,14 @@ class Endpoint:
     host_arguments: tuple[str, ...]
     socket_path: str | None = None
     api_key: str | None = None
-    _folder: Path | None = None
-    _lock: int = -1
+    _folder: _Folder | None = None
 
     def clean_up(self) -> None:
         """Remove what is on disk."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            shutil.rmtree(folder.path, ignore_errors=True)
+            os.close(folder.lock)
 
     def check_listener(self, child: Child) -> None:
         """Raise ``NotReady`` when who listens on our socket is not our child.
@@ -90,26 +88,32 @@ def open_endpoint(program: str, *, sockets: bool) -> Endpoint:
     Raises ``NoPrivateFolder`` when no folder can be made. A path too long for a socket, as under a
     deep TMPDIR, is avoided by another folder, and at last by a port.
     """
-    if sockets:
-        folder = _private_folder(program)
-        if folder is not None:
-            path = str(folder / _SOCKET_NAME)
-            lock = _locked(folder)
-            return Endpoint("http://engine", ("--host", path), path, None, folder, lock)
+    folder = _private_folder(program) if sockets else None
+    if folder is not None:
+        path = str(folder.path / _SOCKET_NAME)
+        return Endpoint("http://engine", ("--host", path), path, None, folder)
     port, key = _free_port(), secrets.token_urlsafe(32)
     arguments = ("--host", _LOOPBACK, "--port", str(port))
     return Endpoint(f"http://{_LOOPBACK}:{port}", arguments, None, key)
 
 
-def _private_folder(program: str) -> Path | None:
+@dataclass(slots=True)
+class _Folder:
+    """A folder with a lock that we hold for as long as we live: who can take it, may remove it."""
+
+    path: Path
+    lock: int
+
+
+def _private_folder(program: str) -> _Folder | None:
     """Make the folder in the first place that gives a short path; None when all are too long."""
     refusals = []
-    for base in dict.fromkeys((tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR"), "/tmp")):  # noqa: S108  mkdtemp makes it 0700
-        if base is None or len(os.fsencode(base)) + 32 > _LONGEST_SOCKET_PATH:
+    for base in _bases():
+        if len(os.fsencode(base)) + _LONGEST_REST > _LONGEST_SOCKET_PATH:
             continue
         _remove_abandoned(Path(base))
         try:
-            return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+            return _locked_folder(base)
         except OSError as error:
             refusals.append(f"{base}: {error.strerror}")
     if refusals:
@@ -117,21 +121,39 @@ def _private_folder(program: str) -> Path | None:
     return None
 
 
-def _locked(folder: Path) -> int:
-    """Hold a lock for as long as we live, so that others see which folders are abandoned."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    with suppress(OSError):  # a file system without locks: then nobody will remove it either
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return descriptor
+def _bases() -> list[str]:
+    try:
+        usual = tempfile.gettempdir()
+    except OSError:  # it tries to write, and found nothing writable
+        usual = os.environ.get("TMPDIR", "")
+    others = (os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp")  # noqa: S108  mkdtemp makes it 0700
+    return [base for base in dict.fromkeys((usual, *others)) if base]
+
+
+def _locked_folder(base: str) -> _Folder:
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # another process took it for abandoned, see below
+            continue
+        except OSError:
+            path.rmdir()
+            raise
+        with suppress(OSError):  # a file system without locks: then nobody will remove it either
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.exists():
+            return _Folder(path, lock)
+        os.close(lock)
 
 
 def _remove_abandoned(base: Path) -> None:
     """Remove the folders of killed processes. A pid would not tell: containers share /tmp."""
     for folder in base.glob(f"{_PREFIX}*"):
         try:
-            if folder.stat().st_uid != os.getuid() or not (folder / _SOCKET_NAME).exists():
+            if folder.stat().st_uid != os.getuid():
                 continue
-            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
         except OSError:
             continue
         try:

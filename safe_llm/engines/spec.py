@@ -44,11 +44,15 @@ def check_model_file(path: str) -> str:
     """Return the absolute path of a GGUF file; raise ``ModelFileInvalid`` for anything else."""
     if not path:
         raise MisuseError(reason="model_path is empty", hint="give the path of a .gguf file")
-    file = Path(path).expanduser()
-    reason, hint = _what_is_wrong(file)
-    if reason:
-        raise ModelFileInvalid(program="llama-server", path=path, reason=reason, hint=hint)
-    return str(file.absolute())
+    try:
+        file = Path(path).expanduser().absolute()
+        reason, hint = _what_is_wrong(file)
+    except (OSError, RuntimeError, ValueError) as error:  # a folder shut to us, ~nobody, a NUL
+        reason, hint = getattr(error, "strerror", None) or str(error), ""
+    else:
+        if not reason:
+            return str(file)
+    raise ModelFileInvalid(program="llama-server", path=path, reason=reason, hint=hint)
 
 
 def _what_is_wrong(file: Path) -> tuple[str, str]:
@@ -63,7 +67,10 @@ def _what_is_wrong(file: Path) -> tuple[str, str]:
     if not head.startswith(_GGUF_MAGIC):
         return f"it does not begin with GGUF but with {head[:4]!r}", "convert it to GGUF first"
     if len(head) < _SMALLEST_GGUF_BYTES:
-        return f"it ends after {len(head)} bytes", "the download was probably cut off"
+        return (
+            f"it ends after {len(head)} bytes, of a header of {_SMALLEST_GGUF_BYTES}",
+            "the download was probably cut off",
+        )
     return "", ""
 
 
