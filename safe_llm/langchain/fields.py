@@ -15,6 +15,7 @@ from langchain_core.language_models.llms import BaseLLM
 from pydantic import ConfigDict, Field, InstanceOf, SecretStr, model_validator
 
 from safe_llm import __version__
+from safe_llm.engines.llama_program import refuse_changed_address
 from safe_llm.engines.registry import EngineSettings
 from safe_llm.errors import MisuseError
 from safe_llm.events import Event
@@ -120,6 +121,7 @@ class LlamaCppFields(BaseLLM):
         is_copy = isinstance(self.client, Leases)  # made by configurable_fields, for one call
         check_kind(self.engine_kind)
         check_grammar(self.grammar, self.grammar_path)
+        refuse_changed_address(tuple(self.server_args))
         self._engine_spec()
         self._settings()
         self._constructed_request()

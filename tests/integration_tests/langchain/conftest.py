@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -13,7 +14,6 @@ from tests.models import tiny_gguf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 BOUND = 10.0  # seconds; what is waited for takes a fraction of one
 
@@ -38,10 +38,15 @@ def llm(model: Path) -> Iterator[LlamaCpp]:
         yield made
 
 
+def socket_of(llm: LlamaCpp) -> str:
+    """The socket on which the server behind ``llm`` listens, as its command line says."""
+    arguments = Path(f"/proc/{llm.engine.status().pid}/cmdline").read_text().split("\0")
+    return next(one for one in arguments if one.endswith(".sock"))
+
+
 def ask(llm: LlamaCpp, path: str) -> httpx.Response:
     """Ask the server behind ``llm`` past everything of ours."""
-    endpoint: Any = llm.engine._shared.engine._program
-    transport = httpx.HTTPTransport(uds=endpoint._endpoint.socket_path)
+    transport = httpx.HTTPTransport(uds=socket_of(llm))
     with httpx.Client(transport=transport, base_url="http://engine", timeout=BOUND) as client:
         return client.get(path)
 

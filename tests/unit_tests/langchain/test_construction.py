@@ -82,6 +82,7 @@ def test_a_name_that_resembles_nothing_is_an_error_that_lists_what_there_is() ->
         ({"engine": "ollama"}, "engine='ollama' is not known\nhint: there are 'auto' and"),
         ({"model_path": ""}, "LlamaCpp has neither model_path nor base_url"),
         ({"n_ctx": 1, "model_kwargs": {"n_ctx": 2}}, "n_ctx is given twice"),
+        ({"server_args": ["--port", "80"]}, "server_args contains --port, which"),
         ({"type_k": 99}, "type_k=99 is no value of llama.cpp's enum"),
     ],
 )
