@@ -296,9 +296,11 @@ class Child:
 
     def last_words(self) -> str:
         """Return the end of what it wrote to stderr, for a message; untrusted text, sanitised."""
-        *_, last = self.stderr.tail()[-_LAST_WORDS_BYTES:].partition(b"\n")
-        lines = (last or self.stderr.tail()[-_LAST_WORDS_BYTES:]).splitlines()
-        return "\n".join(sanitise(line) for line in lines)
+        words = self.stderr.tail()
+        if len(words) > _LAST_WORDS_BYTES:  # then it begins with half a line
+            words = words[-_LAST_WORDS_BYTES:]
+            words = words.partition(b"\n")[2] or words
+        return "\n".join(sanitise(line) for line in words.splitlines())
 
     def statistics(self) -> ChildStatistics:
         """Return an immutable snapshot."""

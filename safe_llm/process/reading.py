@@ -35,7 +35,7 @@ class Lines:
         return self
 
     def __next__(self) -> str:
-        if not self._output.changed.wait_until(self._advance, self._timeout):
+        if not (self._ready or self._output.changed.wait_until(self._advance, self._timeout)):
             raise self._silence()
         if self._ready:
             return self._pop()

@@ -147,6 +147,15 @@ def test_a_child_says_what_it_is_doing() -> None:
     assert not child.statistics().running
 
 
+def test_last_words_are_whole_lines_and_none_of_them_is_lost() -> None:
+    with safe_llm.spawn(python_child("crash_at_start", 7)) as child:
+        child.wait(BOUND)
+        assert child.last_words() == "loading\nfatal: cannot load the model"
+    with safe_llm.spawn(python_child("flood_stderr", 10_000)) as child:
+        child.wait(BOUND)
+        assert set(child.last_words().splitlines()) == {"x" * 99}
+
+
 def test_last_words_are_safe_to_show() -> None:
     with safe_llm.spawn(python_child("bad_bytes", 0)) as child:
         child.wait(BOUND)
