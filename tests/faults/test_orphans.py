@@ -57,9 +57,7 @@ def test_children_outlive_the_thread_that_used_us_first() -> None:
 
 
 @pytest.mark.row(36)
-@pytest.mark.parametrize(
-    ("how", "status"), [("end", 0), ("exit", 3), ("exception", 1), ("loop", 0)]
-)
+@pytest.mark.parametrize(("how", "status"), [("exit", 3), ("exception", 1), ("loop", 0)])
 def test_an_interpreter_that_ends_without_closing_stops_everything_within_the_policy(
     how: str, status: int, figure: Figure
 ) -> None:
