@@ -156,6 +156,13 @@ def _hung_up_at_the_end(response: httpx.Response) -> Iterator[None]:
                 line.shutdown(socket.SHUT_RDWR)
 
 
+_CONTEXT_EXHAUSTED = "Context size has been exceeded"
+_CONTEXT_IS_SHARED = (
+    "calls that run at the same time share the model's own context: give n_ctx, which is then"
+    " each call's, or n_parallel=1"
+)
+
+
 def remote_error(name: str, status: int | None, body: bytes) -> RemoteError:
     """Translate llama-server's error object; anything else is shown as it is."""
     parsed = _json_or_none(body)
@@ -172,7 +179,9 @@ def remote_error(name: str, status: int | None, body: bytes) -> RemoteError:
             context_tokens=int(error.get("n_ctx", 0)),
             hint="shorten the prompt, or give the engine a larger n_ctx",
         )
-    return RemoteError(engine=name, status=status, message=str(error.get("message", error)))
+    message = str(error.get("message", error))
+    crowded = _CONTEXT_IS_SHARED if _CONTEXT_EXHAUSTED in message else ""
+    return RemoteError(engine=name, status=status, message=message, hint=crowded)
 
 
 def _json_or_none(body: bytes) -> Any:
