@@ -5,13 +5,13 @@ Whoever stops waiting, for whatever reason, cancels the work. Nothing here runs 
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from safe_llm.errors import CallTimeout
 from safe_llm.process.waking import Signal, refuse_on_service_thread
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
 
     from safe_llm.process.clock import RunClock
@@ -116,50 +116,37 @@ class Stream(Generic[T]):
     """Items that the portal produces, read by ``for`` or by ``async for``.
 
     The producer never waits for the reader, so that a slow reader cannot trip a deadline of the
-    engine's. Closing it, or dropping it, cancels the work.
+    engine's. Closing it, or dropping it, cancels the work: whoever produces the items refers to
+    ``items``, never to the stream, or it could not be dropped.
     """
 
-    def __init__(self) -> None:
-        self._items: deque[T] = deque()
-        self._job: Job[None] | None = None
-
-    def attach(self, job: Job[None]) -> Self:
-        """Bind the stream to the work that feeds it."""
+    def __init__(self, job: Job[None], items: deque[T]) -> None:
         self._job = job
-        return self
-
-    def push(self, item: T) -> None:
-        """Portal: hand an item to the reader."""
-        self._items.append(item)
-        if self._job is not None:
-            self._job.changed.set()
+        self._items = items
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> T:
-        job = self._started()
-        job.wait_for(self._has_news)
+        self._job.wait_for(self._has_news)
         if self._items:
             return self._items.popleft()
-        job.outcome()
+        self._job.outcome()
         raise StopIteration
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> T:
-        job = self._started()
-        await job.wait_for_async(self._has_news)
+        await self._job.wait_for_async(self._has_news)
         if self._items:
             return self._items.popleft()
-        job.outcome()
+        self._job.outcome()
         raise StopAsyncIteration
 
     def close(self) -> None:
         """Cancel the work if it still runs. Never blocks."""
-        if self._job is not None:
-            self._job.cancel()
+        self._job.cancel()
 
     async def aclose(self) -> None:
         """As ``close``, for ``async with aclosing(…)``."""
@@ -169,10 +156,5 @@ class Stream(Generic[T]):
         self.close()
 
     def _has_news(self) -> bool:
-        # `done` first: what was pushed before the end must be seen after it.
-        return self._started().done.is_set or bool(self._items)
-
-    def _started(self) -> Job[None]:
-        if self._job is None:
-            raise AssertionError(self)
-        return self._job
+        # `done` first: what was put in before the end must be seen after it.
+        return self._job.done.is_set or bool(self._items)

@@ -70,11 +70,15 @@ class Portal:
         self, work: Callable[[Callable[[T], None]], Awaitable[None]], name: str
     ) -> Stream[T]:
         """Have ``work`` done on the portal, each item that it emits going into the stream."""
-        stream: Stream[T] = Stream()
         job: Job[None] = Job(name, self.clock, self._cancel)
-        stream.attach(job)
-        self.post(partial(self._begin, job, partial(work, stream.push)))
-        return stream
+        items: deque[T] = deque()
+
+        def emit(item: T) -> None:
+            items.append(item)
+            job.changed.set()
+
+        self.post(partial(self._begin, job, partial(work, emit)))
+        return Stream(job, items)
 
     # -- on the portal
 
