@@ -113,8 +113,9 @@ def _thread(task: Path, tid: int) -> ThreadSnapshot:
 
 
 def _stat(folder: Path) -> list[str] | None:
-    _, found, rest = _read(folder / "stat").rpartition(b")")  # the name may contain ") "
-    return rest.decode(errors="replace").split() if found else None
+    _, _, rest = _read(folder / "stat").rpartition(b")")  # the name may contain ") "
+    fields = rest.decode(errors="replace").split()
+    return fields if len(fields) > _STIME else None
 
 
 def _read(path: Path) -> bytes:

@@ -10,7 +10,6 @@ import socket
 import struct
 import sys
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,20 +130,30 @@ def _bases() -> list[str]:
 
 
 def _locked_folder(base: str) -> _Folder:
+    """Make a folder and lock it; again, when somebody took it for abandoned in between."""
     while True:
         path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
         try:
             lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:  # another process took it for abandoned, see below
+        except FileNotFoundError:
             continue
         except OSError:
             path.rmdir()
             raise
-        with suppress(OSError):  # a file system without locks: then nobody will remove it either
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if path.exists():
+        if _try_lock(lock) and path.exists():
             return _Folder(path, lock)
         os.close(lock)
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Take the lock; False when another one has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def _remove_abandoned(base: Path) -> None:
