@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from safe_llm import __version__
+from safe_llm.cli.interrupts import held_interrupts
 from safe_llm.errors import MissingExtra, SafeLlmError
 
 if TYPE_CHECKING:
@@ -103,7 +104,10 @@ def _count(text: str) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    from safe_llm.cli.demo import run  # noqa: PLC0415  it loads LangChain, --help must not
+    # An interrupt that passes through an `exec` of some import makes the interpreter end by the
+    # signal later, although it was caught: `run_eval_code_obj` of CPython keeps a note of it.
+    with held_interrupts():
+        from safe_llm.cli.demo import run  # noqa: PLC0415  it loads LangChain, --help must not
 
     run(requests=arguments.requests, model=arguments.model, as_json=arguments.json)
 

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from safe_llm.cli import render
 from safe_llm.cli.demo_chain import MAX_TOKENS, TokenCount, chain, question
 from safe_llm.cli.demo_model import find_model
 from safe_llm.cli.facts import DemoFacts, NaiveFacts, SafeFacts
+from safe_llm.cli.interrupts import held_interrupts
 from safe_llm.cli.naive import NaiveOrchestrator
 from safe_llm.cli.screen import Screen
 from safe_llm.cli.standstill import Look, capacity_bytes, look_at, stands_still
@@ -72,14 +74,17 @@ def show_naive(
 ) -> NaiveFacts:
     """Run the naive orchestrator until it stands still, at most ``_BOUND`` seconds."""
     screen.show(render.naive_heading(number, verbosity))
-    endpoint = open_endpoint("llama-server", sockets=binary.knows_sockets)
+    made = ExitStack()
     try:
-        argv = _naive_argv(binary, endpoint, model, verbosity)
-        key = {"LLAMA_API_KEY": endpoint.api_key} if endpoint.api_key else {}
-        with NaiveOrchestrator(argv, {**dict(binary.env), **key}, endpoint) as naive:
-            facts = watch(screen, naive, verbosity)
+        with held_interrupts():
+            endpoint = open_endpoint("llama-server", sockets=binary.knows_sockets)
+            made.callback(endpoint.clean_up)
+            argv = _naive_argv(binary, endpoint, model, verbosity)
+            naive = made.enter_context(NaiveOrchestrator(argv, dict(binary.env), endpoint))
+        facts = watch(screen, naive, verbosity)
     finally:
-        endpoint.clean_up()
+        with held_interrupts():
+            made.close()
     screen.show(render.naive_verdict(facts))
     return facts
 

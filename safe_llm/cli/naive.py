@@ -37,13 +37,14 @@ class NaiveOrchestrator:
         self._stopping = threading.Event()
         self.is_ready = False
         self.answered = 0
+        key = {"LLAMA_API_KEY": endpoint.api_key} if endpoint.api_key else {}
         # The prefix has the kernel kill it with us. It is the one thing here that is done right.
         self.process = subprocess.Popen(
             [*orphans.launcher_prefix(), *argv],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,  # the mistake: nobody will read it
-            env={**os.environ, **env},
+            env={**os.environ, **env, **key},
             start_new_session=True,
         )
         self._thread = threading.Thread(target=self._work, name="naive", daemon=True)
