@@ -52,7 +52,6 @@ def test_a_sink_that_raises_is_detached_and_told_once_and_the_drain_lives(figure
 
 
 @pytest.mark.row(12)
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_observer_that_raises_is_told_once_and_the_drain_lives(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
