@@ -40,7 +40,8 @@ class Limits:
     L2, alive: every ``alive_interval`` a probe, of which ``alive_misses`` in a row may fail.
     L3, progress: no byte, token or CPU tick for ``progress`` while a call is in flight.
     L4, job: a call or job that runs longer than ``job`` costs the process its life.
-    L5, flood: more than ``flood_bytes`` of stderr within ``flood_window``.
+    L5, flood: more than ``flood_bytes`` of stderr within ``flood_window``; ``flood_action`` None
+    is ``"kill"``, but ``"warn"`` for an engine that was asked for a debug log.
     ``release`` is how long an engine may take to give back the work of an ended call.
 
     Raises ``MisuseError`` for a negative, infinite or not-a-number limit.
@@ -62,7 +63,7 @@ class Limits:
 
     flood_bytes: int | None = 10 * MiB
     flood_window: float = 60.0
-    flood_action: FloodAction = "kill"
+    flood_action: FloodAction | None = None
 
     release: float = 5.0
 

@@ -28,7 +28,6 @@ from safe_llm.engines.binary import Binary, find_binary
 from safe_llm.engines.endpoint import open_endpoint
 from safe_llm.engines.llama_server_flags import flags_for
 from safe_llm.langchain import LlamaCpp
-from safe_llm.limits import Limits
 from safe_llm.process.hub import hub
 
 if TYPE_CHECKING:
@@ -42,8 +41,6 @@ _CONTEXT = 2048  # tokens: the questions are short
 # made 30 requests take 58 s on a busy machine, half of them 12 s; on an idle one it makes no odds.
 _THREADS = max(1, (os.cpu_count() or 2) // 2)
 _BOUND = 60.0  # seconds for one naive run; idle machines need 2 (-lv 5) and 6 (-lv 4)
-# At debug verbosity a flood is what was asked for: say it, do not end the engine for it.
-_LIMITS = Limits(flood_action="warn")
 _INTERVAL = 0.1  # seconds between two looks
 
 
@@ -147,7 +144,6 @@ def show_safe(screen: Screen, number: int, model: str, requests: int) -> SafeFac
         max_tokens=MAX_TOKENS,
         temperature=0,
         server_args=("-lv", str(_DEBUG)),
-        limits=_LIMITS,
         verbose=False,
     )
     with llm:

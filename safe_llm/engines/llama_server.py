@@ -81,7 +81,7 @@ class LlamaServer:
             self._session = Supervisor(
                 program,
                 self.portal,
-                limits=settings.limits,
+                limits=_limits(spec, settings.limits),
                 stop_policy=settings.stop_policy,
                 restart_policy=settings.restart_policy,
                 idle_timeout=settings.idle_timeout,
@@ -193,6 +193,12 @@ def _attached_client(spec: LlamaServerSpec, max_message_bytes: int) -> HttpClien
             reason=f"there can be no server at base_url={url!r}: {error}",
             hint="base_url='http://host:port' or 'unix:/path/of/a/socket'",
         ) from error
+
+
+def _limits(spec: LlamaServerSpec, limits: Limits) -> Limits:
+    if limits.flood_action is None and spec.logs_for_debugging:
+        return limits.with_changes(flood_action="warn")  # it does what it was asked to do
+    return limits
 
 
 def read_chunk(event: Mapping[str, Any]) -> CompletionChunk:

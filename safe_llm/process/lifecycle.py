@@ -149,7 +149,7 @@ class Lifecycle:
             f"{gauge.recent_bytes} bytes of stderr within {limits.flood_window:.3g} s,"
             f" allowed are {limits.flood_bytes}"
         )
-        self._trip("L5 flood", detail, kill=limits.flood_action == "kill")
+        self._trip("L5 flood", detail, kill=limits.flood_action != "warn")
 
     def _trip(self, layer: str, detail: str, *, kill: bool) -> None:
         action = "stop" if kill else "warn"

@@ -101,3 +101,23 @@ def test_neither_the_key_nor_the_environment_is_shown() -> None:
         model_path="/m.gguf", base_url="http://h:1", api_key="secret", env=(("TOKEN", "secret"),)
     )
     assert "secret" not in f"{spec!r} {spec} {spec.name}"
+
+
+@pytest.mark.parametrize(
+    ("server_args", "expected"),
+    [
+        ((), False),
+        (("-lv", "3"), False),
+        (("-lv", "4"), True),
+        (("--log-verbosity", "5"), True),
+        (("--verbosity", "1"), False),
+        (("--metrics", "-v"), True),
+        (("-lv",), False),
+    ],
+)
+def test_an_engine_that_was_asked_for_a_debug_log_is_known(
+    server_args: tuple[str, ...],
+    expected: bool,
+) -> None:
+    spec = LlamaServerSpec(model_path="m.gguf", server_args=server_args)
+    assert spec.logs_for_debugging is expected
