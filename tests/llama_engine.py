@@ -40,12 +40,10 @@ def tiny_spec(model: Path, *server_args: str, **fields: Any) -> LlamaServerSpec:
 @contextmanager
 def leased(spec: LlamaServerSpec, limits: Limits = PATIENT, **settings: Any) -> Iterator[Lease]:
     """A lease that is closed in the end, and what it had on disk is gone then."""
-    with (
-        temporary_files_of_its_own() as folder,
-        lease(spec, EngineSettings(limits=limits, **settings)) as leased_engine,
-    ):
-        yield leased_engine
-    assert list(folder.iterdir()) == []
+    with temporary_files_of_its_own() as folder:
+        with lease(spec, EngineSettings(limits=limits, **settings)) as engine:
+            yield engine
+        assert list(folder.iterdir()) == []
 
 
 @contextmanager
@@ -137,7 +135,7 @@ def frozen_logger_server(path: Path) -> str:
     """A llama-server whose stderr is a pipe that nobody reads, though it holds both ends."""
     code = (
         "import os, sys; r, w = os.pipe(); os.set_inheritable(r, True); os.dup2(w, 2);"
-        " program = ['python', '-m', 'safe_llm.worker.llama_server', *sys.argv[1:]];"
+        " program = [sys.executable, '-m', 'safe_llm.worker.llama_server', *sys.argv[1:]];"
         " os.execv(sys.executable, program)"
     )
     return wrapped_server(path, start=f'exec {sys.executable} -c "{code}" "$@"')

@@ -12,14 +12,15 @@ from safe_llm.diagnose.procfs import resident_bytes
 from safe_llm.engines.binary import find_binary
 from safe_llm.engines.endpoint import open_endpoint
 from safe_llm.engines.http import HttpClient
-from safe_llm.engines.llama_server_flags import flags_for
+from safe_llm.engines.llama_server_flags import flags_for, has_flag
 from safe_llm.engines.spec import check_model_file
 from safe_llm.errors import MisuseError, NotReady
 from safe_llm.process.command import Command
 from safe_llm.protocol.llama_log import level_of
+from safe_llm.supervise.program import Busy
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from safe_llm.engines.binary import Binary
     from safe_llm.engines.endpoint import Endpoint
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from safe_llm.process.child import Child
 
 _OK, _LOADING, _NOT_SUPPORTED = 200, 503, 501
-_VERBOSITY = 3  # the lowest at which it says what it listens on and what each request took
 _ALMOST = 0.99  # a loaded file is not yet a ready server
-_CACHE_RAM_MIB = 512  # of prompts, beside the context; llama-server would take up to 8 GiB
+_WISHES = {
+    "verbosity": 3,  # the lowest at which it says what it listens on and what each request took
+    "cache_ram_mib": 512,  # of prompts, beside the context; llama-server would take up to 8 GiB
+}
 _VERBOSITY_FLAGS = frozenset({"-lv", "--verbosity", "--log-verbosity", "-v", "--verbose"})
 
 
@@ -84,10 +87,11 @@ class LlamaProgram:
 
     def _arguments(self, binary: Binary, model: str) -> list[str]:
         parameters: dict[str, Any] = {"model": model, **dict(self._spec.parameters)}
-        if _VERBOSITY_FLAGS.isdisjoint(self._spec.server_args):
-            parameters.setdefault("verbosity", _VERBOSITY)
-        if "--cache-ram" in binary.known_flags:
-            parameters.setdefault("cache_ram_mib", _CACHE_RAM_MIB)
+        for name, value in _WISHES.items():  # what nobody asked for, only where it is known
+            if has_flag(name, binary.known_flags):
+                parameters.setdefault(name, value)
+        if not _VERBOSITY_FLAGS.isdisjoint(self._spec.server_args):
+            parameters["verbosity"] = None
         ours = flags_for(parameters, binary.known_flags, program=Path(binary.argv[-1]).name)
         return [*ours, *self._spec.server_args]
 
@@ -140,27 +144,32 @@ class LlamaProgram:
 
     async def is_alive(self, child: Child) -> bool:
         """Ask on the work path: a frozen llama-server still answers ``/health`` with 200."""
-        del child
-        return await self._busy_slots() is not None
+        return await self.busy(child) is not None
 
-    async def busy_calls(self, child: Child) -> int | None:
-        """How many slots are processing."""
+    async def busy(self, child: Child) -> Busy | None:
+        """How many slots are processing, and how many of them a prompt."""
         del child
-        return await self._busy_slots()
-
-    async def _busy_slots(self) -> int | None:
         try:
             status, slots = await self.http.get("/slots")
         except httpx.TransportError:
             return None
         if status != _OK or not isinstance(slots, list):
-            return 0  # an answer all the same: it was told not to show its slots
-        return sum(1 for slot in slots if isinstance(slot, dict) and slot.get("is_processing"))
+            return Busy(0)  # an answer all the same: it was told not to show its slots
+        busy = [one for one in slots if isinstance(one, dict) and one.get("is_processing")]
+        return Busy(len(busy), sum(1 for slot in busy if not _has_generated(slot)))
 
     def level_of(self, line: str) -> int:
         """The level of a log line; a continuation has that of the line before."""
         self._level = level_of(line, self._level)
         return self._level
+
+
+def _has_generated(slot: Mapping[str, Any]) -> bool:
+    """Whether a slot is past its prompt; ``next_token`` was an object before it became a list."""
+    following = slot.get("next_token")
+    if isinstance(following, list):
+        following = following[0] if following else None
+    return not isinstance(following, dict) or following.get("n_decoded") != 0
 
 
 def refuse_changed_address(server_args: tuple[str, ...]) -> None:

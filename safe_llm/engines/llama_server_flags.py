@@ -125,6 +125,13 @@ FLAGS: Mapping[str, Value | Switch] = {
 }
 """Every parameter that can become a flag."""
 
+
+def has_flag(name: str, known: frozenset[str]) -> bool:
+    """Whether a binary which knows these flags can be given this parameter."""
+    flag = FLAGS[name]
+    return isinstance(flag, Value) and not known.isdisjoint(flag.spellings)
+
+
 _LOAD_MODES = {
     # (use_mmap, use_mlock): mapping is what every build does unless it is told not to
     (True, True): "mmap+mlock",

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from safe_llm.process.child import Child
     from safe_llm.process.command import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """How many calls a program works on, and for how many it can do nothing but go on.
+
+    ``uninterruptible`` are those whose prompt is being evaluated: they end when that has ended.
+    """
+
+    calls: int
+    uninterruptible: int = 0
 
 
 class Program(Protocol):
@@ -34,8 +46,8 @@ class Program(Protocol):
     async def is_alive(self, child: Child) -> bool:
         """Ask on the path on which the work is done, bounded; any reply is life."""
 
-    async def busy_calls(self, child: Child) -> int | None:
-        """How many calls it works on; None when it does not answer."""
+    async def busy(self, child: Child) -> Busy | None:
+        """What it works on; None when it does not answer."""
 
     def level_of(self, line: str) -> int:
         """The logging level of a line that it wrote."""

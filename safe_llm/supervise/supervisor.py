@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from safe_llm.errors import EngineDied, SafeLlmError, StartupFailed
+from safe_llm.errors import EngineDied, NotReady, SafeLlmError
 from safe_llm.events import Event, LayerTripped, ProcessReady, RestartScheduled
 from safe_llm.observers.dispatcher import dispatcher
 from safe_llm.process.hub import hub
@@ -31,7 +31,7 @@ from safe_llm.supervise.watchdog import Suspicion
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from safe_llm.errors import CallTimeout, NotReady, RestartLimitReached
+    from safe_llm.errors import CallTimeout, RestartLimitReached
     from safe_llm.events import Observer
     from safe_llm.limits import Limits, StopPolicy
     from safe_llm.process.child import Child
@@ -201,7 +201,7 @@ class Supervisor:
         except SafeLlmError as error:
             self._leave("failed", error)
         except Exception as error:
-            self._leave("failed", StartupFailed(program=self._program.name, hint=repr(error)))
+            self._leave("failed", self._not_ready(repr(error)))
             raise
         finally:
             self._settle()
@@ -263,7 +263,7 @@ class Supervisor:
             self.child.begin_stop(reason=reason)
 
     def _settle(self) -> None:
-        self._leave("failed", StartupFailed(program=self._program.name, hint="it was abandoned"))
+        self._leave("failed", self._not_ready("it was abandoned"))
         self._move(self._rests_in)
         self._stopped.set()
 
@@ -416,6 +416,10 @@ class Supervisor:
 
     def _emit(self, event: Event) -> None:
         dispatcher().post(event, self._observers)
+
+    def _not_ready(self, reason: str) -> NotReady:
+        waited = self._now - self._began_at
+        return NotReady(program=self._program.name, reason=reason, waited=waited)
 
     def _timeout(self, overdue: Overdue) -> CallTimeout:
         seen = self._witness.describe(self.child, self._now)

@@ -10,8 +10,8 @@ HELP = b"""usage: help-only [options]
 
 -m,    --model FNAME            model path
 -c,    --ctx-size N             size of the prompt context
-       --host HOST              ip address or unix socket to listen on
-       --port PORT              port to listen on
+--host HOST                     ip address or unix socket to listen on
+--port PORT                     port to listen on
 """
 
 

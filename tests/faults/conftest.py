@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import safe_llm
+from safe_llm.supervise.portal import portal
 from tests.faults.oracle import judged
+from tests.models import tiny_gguf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,6 +51,13 @@ def figure(request: pytest.FixtureRequest) -> Figure:
         request.node.user_properties.append(("figure", f"row {rows}: {took}  {what}"))
 
     return measure
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model; the portal, which lives as long as the process, is started on the way."""
+    portal()
+    return tiny_gguf(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="session")

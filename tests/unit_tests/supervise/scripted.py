@@ -12,6 +12,7 @@ import anyio
 from safe_llm.limits import NO_LIMITS, Limits, StopPolicy, StopStep
 from safe_llm.process.command import Command
 from safe_llm.supervise.portal import portal
+from safe_llm.supervise.program import Busy
 from safe_llm.supervise.restart import RestartPolicy
 from safe_llm.supervise.supervisor import Supervisor
 
@@ -26,8 +27,9 @@ T = TypeVar("T")
 
 BOUND = 10.0  # seconds; each of these tests takes a fraction of one
 IDLES = ("cat",)  # until its stdin is closed
+SPINS = ("sh", "-c", "while :; do :; done")
 CRASHES = ("sh", "-c", "echo these are my last words >&2; exit 3")
-AT_ONCE = StopPolicy(steps=(StopStep("close_stdin", 2.0), StopStep(9, 5.0)))
+AT_ONCE = StopPolicy(steps=(StopStep("close_stdin", 0.2), StopStep(9, 5.0)))
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Scripted:
     commands: list[Sequence[str]] = field(default_factory=lambda: [IDLES])
     ready: bool = True
     alive: bool = True
-    busy: int | None = 0
+    works_on: Busy | None = field(default_factory=lambda: Busy(0))
     refusal: SafeLlmError | None = None
     gate: anyio.Event | None = None
     loading: Callable[[], float | None] = lambda: None
@@ -68,9 +70,9 @@ class Scripted:
             await anyio.sleep_forever()
         return True
 
-    async def busy_calls(self, child: Child) -> int | None:
+    async def busy(self, child: Child) -> Busy | None:
         self.asked_busy += 1
-        return self.busy
+        return self.works_on
 
     def level_of(self, line: str) -> int:
         return logging.INFO

@@ -23,11 +23,13 @@ from safe_llm.events import Event, LayerTripped, LineWritten, ProcessReady, Rest
 from safe_llm.limits import NO_LIMITS
 from safe_llm.observers.dispatcher import dispatcher
 from safe_llm.supervise.portal import portal
+from safe_llm.supervise.program import Busy
 from safe_llm.supervise.restart import RestartPolicy
 from tests.unit_tests.supervise.scripted import (
     BOUND,
     CRASHES,
     IDLES,
+    SPINS,
     Scripted,
     on_the_portal,
     supervised,
@@ -320,10 +322,10 @@ def test_an_idle_one_is_stopped_and_a_busy_one_is_not() -> None:
     on_the_portal(story)
 
 
-@pytest.mark.parametrize("answer", [None, 1])
-def test_work_that_is_not_given_back_costs_the_process_its_life(answer: int | None) -> None:
+@pytest.mark.parametrize("answer", [None, Busy(1), Busy(1, uninterruptible=1)])
+def test_work_that_is_not_given_back_costs_the_process_its_life(answer: Busy | None) -> None:
     async def story() -> None:
-        program = Scripted(busy=answer)
+        program = Scripted(works_on=answer)
         events: list[Event] = []
         limits = NO_LIMITS.with_changes(release=0.2)
         async with supervised(program, limits=limits, observers=(events.append,)) as supervisor:
@@ -331,7 +333,7 @@ def test_work_that_is_not_given_back_costs_the_process_its_life(answer: int | No
             with anyio.move_on_after(0.05):
                 await _endless(supervisor, limits)
             await until(lambda: supervisor.restarts == 1)
-            program.busy = 0
+            program.works_on = Busy(0)
             assert await _call(supervisor) != first
         assert dispatcher().flush(BOUND)
         tripped = [one for one in events if isinstance(one, LayerTripped)]
@@ -340,9 +342,39 @@ def test_work_that_is_not_given_back_costs_the_process_its_life(answer: int | No
     on_the_portal(story)
 
 
+@pytest.mark.parametrize("answer", [None, Busy(1, uninterruptible=1)])
+def test_a_process_that_works_and_cannot_be_interrupted_is_waited_for(answer: Busy | None) -> None:
+    async def story() -> None:
+        program = Scripted(commands=[SPINS], works_on=answer)
+        limits = NO_LIMITS.with_changes(release=0.3)
+        async with supervised(program, limits=limits) as supervisor:
+            await _call(supervisor)
+            with anyio.move_on_after(0.05):
+                await _endless(supervisor, limits)
+            began = portal().clock.now()
+            await until(lambda: portal().clock.now() - began > 1.2)
+            assert (supervisor.state, supervisor.restarts) == ("ready", 0)
+            program.works_on = Busy(0)
+
+    on_the_portal(story)
+
+
+def test_a_process_that_cannot_be_interrupted_is_waited_for_until_l4() -> None:
+    async def story() -> None:
+        program = Scripted(commands=[SPINS], works_on=Busy(1, uninterruptible=1))
+        limits = NO_LIMITS.with_changes(release=0.2, job=0.5)
+        async with supervised(program, limits=limits) as supervisor:
+            await _call(supervisor)
+            with anyio.move_on_after(0.05):
+                await _endless(supervisor, limits)
+            await until(lambda: supervisor.restarts == 1)
+
+    on_the_portal(story)
+
+
 def test_one_look_serves_all_calls_that_were_left() -> None:
     async def story() -> None:
-        program = Scripted(busy=50)
+        program = Scripted(works_on=Busy(50))
         limits = NO_LIMITS.with_changes(release=BOUND)
         async with supervised(program, limits=limits) as supervisor:
             with anyio.move_on_after(0.05):
@@ -352,7 +384,7 @@ def test_one_look_serves_all_calls_that_were_left() -> None:
             before = program.asked_busy
             began = portal().clock.now()
             await until(lambda: portal().clock.now() - began > 0.3)
-            program.busy = 0
+            program.works_on = Busy(0)
             assert program.asked_busy - before < 20
 
     on_the_portal(story)

@@ -1,0 +1,239 @@
+"""Each of the five layers catches its fault on a llama-server with all the others off.
+
+The faults are real: a stopped process, a generation that never ends, a flood of log lines, a
+logger that is blocked on a full pipe. With all layers on, the first one that can see it does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from safe_llm.errors import CallTimeout, EngineDied, NotReady
+from safe_llm.events import Event, LayerTripped
+from safe_llm.limits import NO_LIMITS, Limits
+from safe_llm.observers.dispatcher import dispatcher
+from tests.children import python_child
+from tests.llama_engine import (
+    BOUND,
+    DEBUG,
+    ENDLESS,
+    HELLO,
+    PATIENT,
+    PYTHONPATH,
+    becomes_idle,
+    comes_true,
+    frozen_logger_server,
+    leased,
+    pid_of,
+    script,
+    tiny_spec,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from safe_llm.engines.registry import Lease
+    from tests.faults.conftest import Figure
+
+SOON = 0.3  # seconds: a limit that is reached at once
+FIRST = Limits(
+    call=20.0, start=20.0, total=8.0, first_token=2.0, gap=SOON, release=4 * BOUND,
+    alive_interval=6.0, progress=4.0, job=15.0, flood_bytes=50_000_000,
+)  # fmt: skip
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """The process does not run inside the block."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def _timeout(engine: Lease, limits: Limits, body: dict[str, object] | None = None) -> CallTimeout:
+    with pytest.raises(CallTimeout) as caught:
+        engine.complete(body or HELLO, limits)
+    return caught.value
+
+
+def _complete_often(engine: Lease, limits: Limits) -> None:
+    for _ in range(20):
+        engine.complete({**HELLO, "n_predict": 100}, limits)
+
+
+def _layers(events: list[Event]) -> list[str]:
+    assert dispatcher().flush(BOUND)
+    return [one.layer for one in events if isinstance(one, LayerTripped)]
+
+
+@pytest.mark.parametrize("limit", ["call", "total"])
+def test_l1_ends_a_call_that_is_slow_as_a_whole_and_nothing_else(
+    limit: str, model: Path, figure: Figure
+) -> None:
+    with leased(tiny_spec(model)) as engine:
+        engine.start(PATIENT)
+        pid = pid_of(engine)
+        with figure(f"L1 {limit} of {SOON} s"):
+            error = _timeout(engine, NO_LIMITS.with_changes(**{limit: SOON}), ENDLESS)
+        assert (error.layer, error.limit) == (f"L1 {limit}", SOON)
+        assert becomes_idle(engine)
+        assert engine.complete(HELLO, PATIENT).usage is not None
+        assert pid_of(engine) == pid
+
+
+def test_l1_ends_a_call_that_waits_too_long_for_its_first_token(
+    model: Path, figure: Figure
+) -> None:
+    limits = PATIENT.with_changes(first_token=SOON)
+    with leased(tiny_spec(model)) as engine:
+        engine.start(PATIENT)
+        pid = pid_of(engine)
+        with stopped(pid), figure("L1 first_token"):
+            error = _timeout(engine, limits)
+        assert error.layer == "L1 first_token"
+        assert "is stopped by a signal" in error.diagnosis
+        assert becomes_idle(engine)
+        assert pid_of(engine) == pid
+
+
+def test_l1_ends_a_call_whose_tokens_have_stopped(model: Path, figure: Figure) -> None:
+    with leased(tiny_spec(model)) as engine:
+        stream = iter(engine.stream(ENDLESS, PATIENT.with_changes(gap=SOON)))
+        next(stream)
+        with stopped(pid_of(engine)), figure("L1 gap"), pytest.raises(CallTimeout) as caught:
+            list(stream)
+        assert caught.value.layer == "L1 gap"
+        assert becomes_idle(engine)
+
+
+def test_l1_gives_up_an_engine_that_never_becomes_ready(
+    model: Path, tmp_path: Path, figure: Figure
+) -> None:
+    argv = " ".join(python_child("help_only"))
+    spec = tiny_spec(model, binary=script(tmp_path / "server", f'exec {argv} "$@"'), parameters=())
+    spec = type(spec)(model_path=spec.model_path, binary=spec.binary)
+    limits = NO_LIMITS.with_changes(start=SOON)
+    silent = pytest.raises(NotReady, match="it runs and does not answer")
+    with leased(spec, limits) as engine, figure("L1 start"), silent:
+        engine.start(limits)
+
+
+@pytest.mark.row(22)
+def test_l2_replaces_an_idle_engine_that_does_not_answer(model: Path, figure: Figure) -> None:
+    events: list[Event] = []
+    limits = PATIENT.with_changes(alive_interval=0.2, alive_timeout=0.2, alive_misses=2)
+    with leased(tiny_spec(model), limits, observers=(events.append,)) as engine:
+        engine.start(limits)
+        pid = pid_of(engine)
+        with figure("L2, two misses at 0.2 s, and a new engine"):
+            os.kill(pid, signal.SIGSTOP)
+            assert comes_true(lambda: engine.status().restarts == 1)
+            engine.complete(HELLO, PATIENT)
+        assert pid_of(engine) != pid
+        assert _layers(events) == ["L2 alive"]
+
+
+@pytest.mark.row(22)
+def test_l3_replaces_an_engine_that_is_silent_in_a_call(model: Path, figure: Figure) -> None:
+    limits = NO_LIMITS.with_changes(progress=0.5)
+    with leased(tiny_spec(model), limits) as engine:
+        engine.start(PATIENT)
+        pid = pid_of(engine)
+        os.kill(pid, signal.SIGSTOP)
+        with figure("L3 of 0.5 s"):
+            error = _timeout(engine, limits)
+        assert error.layer == "L3 progress"
+        assert "is stopped by a signal" in error.diagnosis
+        engine.complete(HELLO, PATIENT)
+        assert pid_of(engine) != pid
+
+
+def test_l4_stops_an_engine_that_generates_without_end(model: Path, figure: Figure) -> None:
+    events: list[Event] = []
+    with leased(tiny_spec(model), observers=(events.append,)) as engine:
+        engine.start(PATIENT)
+        pid = pid_of(engine)
+        with figure("L4 of 0.3 s"):
+            error = _timeout(engine, NO_LIMITS.with_changes(job=SOON), ENDLESS)
+        assert error.layer == "L4 job"
+        engine.complete(HELLO, PATIENT)
+        assert pid_of(engine) != pid
+        assert _layers(events) == ["L4 job"]
+
+
+def test_l5_kills_an_engine_that_floods_its_log(model: Path, figure: Figure) -> None:
+    events: list[Event] = []
+    limits = PATIENT.with_changes(flood_bytes=300_000)
+    with leased(tiny_spec(model, *DEBUG), limits, observers=(events.append,)) as engine:
+        engine.start(limits)
+        with figure("L5 at 300 KB"), pytest.raises(EngineDied) as caught:
+            engine.complete({**ENDLESS, "n_predict": 100_000}, limits)
+        assert "L5 flood" in caught.value.reason
+        assert "bytes of stderr within 60 s, allowed are 300000" in caught.value.reason
+        assert "L5 flood" in _layers(events)
+
+
+def test_l5_leaves_an_engine_alive_that_was_asked_to_be_talkative(model: Path) -> None:
+    events: list[Event] = []
+    limits = Limits(flood_bytes=300_000, flood_action="warn")
+    with leased(tiny_spec(model, *DEBUG), limits, observers=(events.append,)) as engine:
+        engine.start(limits)
+        pid = pid_of(engine)
+        while engine.status().stderr_bytes < 600_000:
+            engine.complete({**HELLO, "n_predict": 200}, limits)
+        assert pid_of(engine) == pid
+        assert "L5 flood" in _layers(events)
+
+
+@pytest.mark.parametrize("layer", ["L1 total", "L2 alive", "L3 progress"])
+def test_a_frozen_logger_is_caught_by_each_layer_that_can_see_it(
+    layer: str, model: Path, tmp_path: Path, figure: Figure
+) -> None:
+    limits = {
+        "L1 total": NO_LIMITS.with_changes(total=1.0),
+        "L2 alive": NO_LIMITS.with_changes(
+            alive_interval=0.3, alive_timeout=0.3, alive_misses=2, call=BOUND
+        ),
+        "L3 progress": NO_LIMITS.with_changes(progress=1.0),
+    }[layer].with_changes(release=4 * BOUND)
+    server = frozen_logger_server(tmp_path / "server")
+    spec = tiny_spec(model, *DEBUG, binary=server, env=PYTHONPATH)
+    with leased(spec, limits) as engine:
+        engine.start(PATIENT)
+        with figure(f"a frozen logger, {layer}"), pytest.raises(CallTimeout) as caught:
+            _complete_often(engine, limits)
+        assert caught.value.layer == layer
+        assert "is blocked in a write to descriptor 2, a full pipe" in caught.value.diagnosis
+
+
+@pytest.mark.parametrize(
+    ("body", "stop", "layer"),
+    [(ENDLESS, True, "L1 gap"), (ENDLESS, False, "L1 total")],
+    ids=["a process that is stopped", "a generation that does not end"],
+)
+def test_with_all_layers_on_the_first_one_catches_it(
+    body: dict[str, object], layer: str, model: Path, *, stop: bool, figure: Figure
+) -> None:
+    events: list[Event] = []
+    limits = FIRST if stop else FIRST.with_changes(total=0.5)
+    with leased(tiny_spec(model), limits, observers=(events.append,)) as engine:
+        stream = iter(engine.stream(body, limits))
+        next(stream)
+        pid = pid_of(engine)
+        if stop:
+            os.kill(pid, signal.SIGSTOP)
+        with figure(f"all layers on: {layer}"), pytest.raises(CallTimeout) as caught:
+            list(stream)
+        assert caught.value.layer == layer
+        os.kill(pid, signal.SIGCONT)
+        assert becomes_idle(engine)
+        assert pid_of(engine) == pid
+        assert _layers(events) == []
