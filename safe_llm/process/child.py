@@ -265,14 +265,22 @@ class Child:
             self.stdin.close()
 
     def _collected(self, output: Output) -> bytes:
-        if output.dropped_bytes:
+        data, dropped = output.take_nowait(), output.dropped_bytes
+        if len(data) + dropped > output.capacity_bytes:
             raise ProtocolViolation(
                 peer=self.name,
                 reason=f"its {output.name} carried {output.received_bytes} bytes,"
                 f" allowed are {output.capacity_bytes}",
                 hint="read the stream while it runs: `for line in child.stdout`",
             )
-        return output.take_nowait()
+        if dropped:
+            raise ProtocolViolation(
+                peer=self.name,
+                reason=f"{dropped} of the {output.received_bytes} bytes of its {output.name}"
+                " were dropped before communicate() was called",
+                hint="call communicate() right after spawn(), or read the stream while it runs",
+            )
+        return data
 
     def disown(self, owner: int) -> None:
         """In a forked process: it is the child of ``owner``, and here everything about it is over.

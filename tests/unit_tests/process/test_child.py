@@ -89,11 +89,21 @@ def test_communicate_byte_by_byte_is_no_overflow(compiled: Path) -> None:
 def test_more_than_a_message_may_have_is_an_error_with_its_size(compiled: Path) -> None:
     limits = NO_LIMITS.with_changes(max_message_bytes=1_000_000)
     argv = c_child("writer_64k", 3_000_000, 1, cache=compiled)
-    with (
-        safe_llm.spawn(argv, limits=limits) as child,
-        pytest.raises(ProtocolViolation, match="stdout carried 3000000 bytes, allowed are 1000000"),
-    ):
+    said = "stdout carried 3000000 bytes, allowed are 1000000"
+    with safe_llm.spawn(argv, limits=limits) as child:
+        child.wait(BOUND)  # before anybody said how much it may have
+        with pytest.raises(ProtocolViolation, match=said):
+            child.communicate(timeout=BOUND)
+    with safe_llm.spawn(argv, limits=limits) as child, pytest.raises(ProtocolViolation, match=said):
         child.communicate(timeout=BOUND)
+
+
+def test_a_communicate_that_came_too_late_says_so(compiled: Path) -> None:
+    argv = c_child("writer_64k", 10_000_000, 1, cache=compiled)
+    with safe_llm.spawn(argv) as child:
+        child.wait(BOUND)
+        with pytest.raises(ProtocolViolation, match="were dropped before communicate"):
+            child.communicate(timeout=BOUND)
 
 
 @pytest.mark.parametrize("timeout", [0.0, 0.01])
