@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 def base(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The only folder in which there is room for sockets."""
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", None)  # undone last of all, after the block below
     with temporary_files_of_its_own() as folder:
         yield folder
 
