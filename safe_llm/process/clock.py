@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PERIOD = 0.25  # four wake-ups a second: fine enough for a 1 s grace, too few to be felt
+_TICKS_A_PERIOD = 16  # more are no news: a busy hub turns some 50,000 times a second
 _TOLERATED_PERIODS = 2  # one late tick is a busy machine; more is a process that did not run
 
 
@@ -33,11 +34,12 @@ class RunClock:
     One owner calls ``tick()``; anybody may call ``now()``.
     """
 
-    __slots__ = ("_longest_step", "_mark", "_read")
+    __slots__ = ("_longest_step", "_mark", "_read", "_shortest_step")
 
     def __init__(self, period: float = PERIOD, read: Callable[[], float] = monotonic) -> None:
         self._read = read
         self._longest_step = period * _TOLERATED_PERIODS
+        self._shortest_step = period / _TICKS_A_PERIOD
         self._mark = _Mark(credited=0.0, at=read(), lost=0.0, longest_gap=0.0)
 
     def now(self) -> float:
@@ -49,6 +51,8 @@ class RunClock:
         """Advance; return the gap in seconds that was not counted, mostly 0."""
         mark, at = self._mark, self._read()
         passed = max(at - mark.at, 0.0)
+        if passed < self._shortest_step:
+            return 0.0
         gap = max(passed - self._longest_step, 0.0)
         self._mark = _Mark(
             credited=mark.credited + passed - gap,

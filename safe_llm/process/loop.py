@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from safe_llm.process.clock import PERIOD, RunClock
@@ -48,6 +48,7 @@ class Loop:
         self.clock = RunClock()
         self.errors: deque[str] = deque(maxlen=_KEPT_ERRORS)
         self.turns = 0
+        self.now = 0.0  # when this turn began to act: one look at the clock serves all its chunks
         self._timers = Timers()
         self._selector = selectors.DefaultSelector()
         self._watches: dict[int, Watch] = {}
@@ -131,9 +132,11 @@ class Loop:
         self.turns += 1
         ready = self._select()
         self._run_commands()
-        for action in self._timers.take_due(self.clock.now()):
+        self.now = self.clock.now()
+        for action in self._timers.take_due(self.now):
             self._guarded(action)
-        ready.sort(key=_by_rank)
+        if len(ready) > 1:
+            ready.sort(key=_by_rank)
         for watch in ready:
             if watch.active:
                 self._serve(watch)
@@ -155,11 +158,9 @@ class Loop:
 
     def _run_commands(self) -> None:
         for _ in range(_COMMANDS_A_TURN):
-            try:
-                command = self._commands.get_nowait()
-            except Empty:
+            if self._commands.empty():
                 return
-            self._guarded(command)
+            self._guarded(self._commands.get_nowait())
         self.post(_nothing)  # there may be more: come back right after the data
 
     def _serve(self, watch: Watch) -> None:
