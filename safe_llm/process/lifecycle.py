@@ -19,6 +19,7 @@ from safe_llm.events import (
 from safe_llm.process import exits, orphans
 from safe_llm.process.flood import FloodGauge
 from safe_llm.process.loop import DATA, EXITS, WRITES
+from safe_llm.process.pipe import Pipe
 from safe_llm.process.stop import Stopping, without_asking
 from safe_llm.process.sweeper import Leftovers
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from safe_llm.process.output import Output
     from safe_llm.process.timers import Timer
 
-_READ_BYTES = 64 * 1024  # a pipe's usual size: one read empties it
 _LAST_READS = 16  # a pipe holds at most 1 MiB for an unprivileged writer
 _SWEEP_RETRY = 0.1  # when no thread can be started: the dying make room for one
 _SWEEP_GRACE = 2.0  # a /proc that cannot be read must not keep a child from being closed
@@ -142,7 +142,7 @@ class Lifecycle:
 
     def _gauge_flood(self, count: int) -> None:
         gauge, limits = self._flood, self._child.limits
-        if gauge is None or not gauge.add(count, self._loop.clock.now()):
+        if gauge is None or not gauge.add(count, self._loop.now):
             return
         self._flood = None  # said once
         detail = (
@@ -191,29 +191,31 @@ class Lifecycle:
         stdin.fail(reason)
 
     def _watch_output(self, output: Output, fd: int) -> None:
+        pipe = Pipe(fd)
+
         def ready() -> None:
-            self._read(output, fd)
+            self._read(output, pipe)
 
         def abandon(error: BaseException) -> None:
             self._end_output(output, failure=repr(error))
 
         self._outputs[output] = self._loop.watch(fd, DATA, ready, abandon)
 
-    def _read(self, output: Output, fd: int) -> bool:
+    def _read(self, output: Output, pipe: Pipe) -> bool:
         """Take what one read gives; False when there is nothing (more) to be read."""
         try:
-            chunk = os.read(fd, _READ_BYTES)
+            chunk = pipe.read()
         except BlockingIOError:
             return False
         except OSError as error:
             # EIO is how a terminal says that its last user has gone (tty_ioctl(4), Linux).
-            is_end = error.errno == errno.EIO and os.isatty(fd)
+            is_end = error.errno == errno.EIO and os.isatty(pipe.fd)
             self._end_output(output, failure="" if is_end else str(error.strerror))
             return False
         if not chunk:
             self._end_output(output)
             return False
-        output.receive(chunk, self._loop.clock.now())
+        output.receive(chunk, self._loop.now)
         if output is self._child.stderr:
             self._gauge_flood(len(chunk))
         return True
@@ -287,8 +289,9 @@ class Lifecycle:
     def _read_last_words(self) -> None:
         """Empty the pipes first: an exit without its last words explains nothing."""
         for output, watch in list(self._outputs.items()):
+            pipe = Pipe(watch.fd)
             for _ in range(_LAST_READS):
-                if not self._read(output, watch.fd):
+                if not self._read(output, pipe):
                     break
 
     def _close_pidfd(self) -> None:
