@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -15,6 +16,7 @@ import httpx
 from safe_llm.engines.registry import EngineSettings, Lease, lease
 from safe_llm.engines.spec import LlamaServerSpec
 from safe_llm.limits import NO_LIMITS, Limits
+from tests.controls.standstill import threads_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,6 +72,22 @@ def pid_of(engine: Lease) -> int:
     pid = engine.status().pid
     assert pid is not None
     return pid
+
+
+def pause(pid: int) -> None:
+    """Stop a process, and wait until none of its threads runs any more."""
+    os.kill(pid, signal.SIGSTOP)
+    assert comes_true(lambda: all(one.state == "T" for one in threads_of([pid])))
+
+
+@contextmanager
+def paused(pid: int) -> Iterator[None]:
+    """The process does not run inside the block."""
+    pause(pid)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def socket_of(engine: Lease) -> str:
@@ -139,8 +157,3 @@ def frozen_logger_server(path: Path) -> str:
         " os.execv(sys.executable, program)"
     )
     return wrapped_server(path, start=f'exec {sys.executable} -c "{code}" "$@"')
-
-
-def environment() -> dict[str, str]:
-    """What a host process gets, so that it finds the tests and us."""
-    return {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -182,17 +182,17 @@ def test_closing_ends_the_calls_of_others_and_then_the_process(model: Path) -> N
 
     def call() -> None:
         try:
-            engine.complete(ENDLESS, PATIENT)
+            other.complete(ENDLESS, PATIENT)
         except EngineDied as error:
             ended.append(error)
 
-    with leased(tiny_spec(model)) as engine:
-        engine.start(PATIENT)
+    with leased(tiny_spec(model)) as other:
+        other.start(PATIENT)
         threads = [threading.Thread(target=call) for _ in range(4)]
         for thread in threads:
             thread.start()
-        assert comes_true(lambda: engine.status().calls_in_flight == 4)
-        engine.close()
+        assert comes_true(lambda: other.status().calls_in_flight == 4)
+        other.close()
         for thread in threads:
             thread.join(BOUND)
     assert ["close()" in str(one) for one in ended] == [True] * 4

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,13 +28,14 @@ from tests.llama_engine import (
     comes_true,
     frozen_logger_server,
     leased,
+    pause,
+    paused,
     pid_of,
     script,
     tiny_spec,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from safe_llm.engines.registry import Lease
@@ -46,16 +46,6 @@ FIRST = Limits(
     call=20.0, start=20.0, total=8.0, first_token=2.0, gap=SOON, release=4 * BOUND,
     alive_interval=6.0, progress=4.0, job=15.0, flood_bytes=50_000_000,
 )  # fmt: skip
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """The process does not run inside the block."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def _timeout(engine: Lease, limits: Limits, body: dict[str, object] | None = None) -> CallTimeout:
@@ -96,7 +86,7 @@ def test_l1_ends_a_call_that_waits_too_long_for_its_first_token(
     with leased(tiny_spec(model)) as engine:
         engine.start(PATIENT)
         pid = pid_of(engine)
-        with stopped(pid), figure("L1 first_token"):
+        with paused(pid), figure("L1 first_token"):
             error = _timeout(engine, limits)
         assert error.layer == "L1 first_token"
         assert "is stopped by a signal" in error.diagnosis
@@ -108,7 +98,7 @@ def test_l1_ends_a_call_whose_tokens_have_stopped(model: Path, figure: Figure) -
     with leased(tiny_spec(model)) as engine:
         stream = iter(engine.stream(ENDLESS, PATIENT.with_changes(gap=SOON)))
         next(stream)
-        with stopped(pid_of(engine)), figure("L1 gap"), pytest.raises(CallTimeout) as caught:
+        with paused(pid_of(engine)), figure("L1 gap"), pytest.raises(CallTimeout) as caught:
             list(stream)
         assert caught.value.layer == "L1 gap"
         assert becomes_idle(engine)
@@ -134,7 +124,7 @@ def test_l2_replaces_an_idle_engine_that_does_not_answer(model: Path, figure: Fi
         engine.start(limits)
         pid = pid_of(engine)
         with figure("L2, two misses at 0.2 s, and a new engine"):
-            os.kill(pid, signal.SIGSTOP)
+            pause(pid)
             assert comes_true(lambda: engine.status().restarts == 1)
             engine.complete(HELLO, PATIENT)
         assert pid_of(engine) != pid
@@ -147,7 +137,7 @@ def test_l3_replaces_an_engine_that_is_silent_in_a_call(model: Path, figure: Fig
     with leased(tiny_spec(model), limits) as engine:
         engine.start(PATIENT)
         pid = pid_of(engine)
-        os.kill(pid, signal.SIGSTOP)
+        pause(pid)
         with figure("L3 of 0.5 s"):
             error = _timeout(engine, limits)
         assert error.layer == "L3 progress"
@@ -171,7 +161,7 @@ def test_l4_stops_an_engine_that_generates_without_end(model: Path, figure: Figu
 
 def test_l5_kills_an_engine_that_floods_its_log(model: Path, figure: Figure) -> None:
     events: list[Event] = []
-    limits = PATIENT.with_changes(flood_bytes=300_000)
+    limits = PATIENT.with_changes(flood_bytes=300_000, flood_action="kill")
     with leased(tiny_spec(model, *DEBUG), limits, observers=(events.append,)) as engine:
         engine.start(limits)
         with figure("L5 at 300 KB"), pytest.raises(EngineDied) as caught:
@@ -183,7 +173,7 @@ def test_l5_kills_an_engine_that_floods_its_log(model: Path, figure: Figure) -> 
 
 def test_l5_leaves_an_engine_alive_that_was_asked_to_be_talkative(model: Path) -> None:
     events: list[Event] = []
-    limits = Limits(flood_bytes=300_000, flood_action="warn")
+    limits = Limits(flood_bytes=300_000)
     with leased(tiny_spec(model, *DEBUG), limits, observers=(events.append,)) as engine:
         engine.start(limits)
         pid = pid_of(engine)
@@ -229,7 +219,7 @@ def test_with_all_layers_on_the_first_one_catches_it(
         next(stream)
         pid = pid_of(engine)
         if stop:
-            os.kill(pid, signal.SIGSTOP)
+            pause(pid)
         with figure(f"all layers on: {layer}"), pytest.raises(CallTimeout) as caught:
             list(stream)
         assert caught.value.layer == layer

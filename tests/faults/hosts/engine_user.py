@@ -1,0 +1,181 @@
+"""Uses a llama-server on the tiny model, in the way that is named, and reports what it sees."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import pickle
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safe_llm import CallTimeout, Limits
+from safe_llm.engines.registry import EngineSettings, Lease, lease, shutdown
+from safe_llm.limits import NO_LIMITS
+from tests.faults.hosts import introduce, report
+from tests.llama_engine import ENDLESS, HELLO, PATIENT, becomes_idle, comes_true, pid_of, tiny_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from safe_llm.engines.spec import LlamaServerSpec
+
+
+def _started(spec: LlamaServerSpec) -> Lease:
+    engine = lease(spec, EngineSettings(limits=PATIENT))
+    engine.start(PATIENT)
+    report(pid_of(engine))
+    return engine
+
+
+def _tell_when_busy(engine: Lease) -> None:
+    assert comes_true(lambda: engine.status().calls_in_flight == 1)
+    report("in a call")
+
+
+def interrupted(spec: LlamaServerSpec) -> None:
+    """Ctrl-C in a blocking call, then another call."""
+    with _started(spec) as engine:
+        threading.Thread(target=_tell_when_busy, args=(engine,), daemon=True).start()
+        try:
+            engine.complete(ENDLESS, PATIENT)
+        except KeyboardInterrupt:
+            report("interrupted")
+        report([becomes_idle(engine), pid_of(engine)])
+        report(engine.complete(HELLO, PATIENT).finish_reason)
+
+
+def interrupted_loop(spec: LlamaServerSpec) -> None:
+    """Ctrl-C while a loop of ours waits for a call."""
+    with _started(spec) as engine:
+        threading.Thread(target=_tell_when_busy, args=(engine,), daemon=True).start()
+        try:
+            asyncio.run(engine.complete_async(ENDLESS, PATIENT))
+        except KeyboardInterrupt:
+            report("interrupted")
+        report([becomes_idle(engine), pid_of(engine)])
+        report(engine.complete(HELLO, PATIENT).finish_reason)
+
+
+def paused(spec: LlamaServerSpec) -> None:
+    """Is stopped in a call for longer than its limits."""
+    layers = Limits(
+        call=1.0, total=1.0, first_token=0.8, gap=0.8, progress=0.8, job=1.0,
+        alive_interval=0.3, alive_timeout=0.5, alive_misses=1,
+    )  # fmt: skip
+    with lease(spec, EngineSettings(limits=layers)) as engine:
+        engine.start(PATIENT)
+        pid = pid_of(engine)
+        try:
+            stream = engine.stream({"prompt": "hello", "n_predict": 5000}, layers)
+            next(stream)
+            report("in a call")
+            *_, last = stream
+            report(last.finish_reason)
+        except CallTimeout as error:
+            report(str(error))
+        report(pid_of(engine) == pid)
+
+
+def waits(spec: LlamaServerSpec) -> None:
+    """Waits for its own end, with a call in flight."""
+    engine = _started(spec)
+    stream = engine.stream(ENDLESS, NO_LIMITS)
+    next(stream)
+    report("in a call")
+    sys.stdin.readline()
+
+
+def leaves(spec: LlamaServerSpec) -> None:
+    """Ends without closing anything, with calls in flight in a thread and in a dead loop."""
+    engine = _started(spec)
+    threading.Thread(
+        target=lambda: engine.complete(ENDLESS, NO_LIMITS), name="a call in flight", daemon=True
+    ).start()
+
+    async def leave() -> None:
+        waiting = asyncio.create_task(engine.complete_async(ENDLESS, NO_LIMITS))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+
+    asyncio.run(leave())
+
+
+def leaves_by_exception(spec: LlamaServerSpec) -> None:
+    """Ends by an error that nobody catches, while a stream is half read."""
+    engine = _started(spec)
+    next(engine.stream(ENDLESS, NO_LIMITS))
+    raise RuntimeError("on purpose")
+
+
+def shut_down(spec: LlamaServerSpec) -> None:
+    """Shuts everything down, and goes on using what it has."""
+    engine = _started(spec)
+    shutdown()
+    report(engine.status().state)
+    report(engine.complete(HELLO, PATIENT).finish_reason)
+    report(pid_of(engine))
+
+
+def forked(spec: LlamaServerSpec) -> None:
+    """Uses one object on both sides of a fork; the fork starts an engine of its own."""
+    engine = _started(spec)
+    pid = os.fork()
+    if pid == 0:
+        _use_elsewhere(engine)
+        sys.exit(0)
+    report(["the fork ended", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])])
+    report(["here", pid_of(engine), engine.complete(HELLO, PATIENT).finish_reason])
+    engine.close()
+
+
+def _use_elsewhere(engine: Lease) -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        engine.complete(HELLO, PATIENT)
+        engine.complete(HELLO, PATIENT)
+    texts = [str(one.message) for one in said]
+    report(["the fork", pid_of(engine), len(texts), all("base_url" in one for one in texts)])
+    engine.close()
+
+
+def pickled(spec: LlamaServerSpec) -> None:
+    """Sends the specification to a process of its own, by each start method."""
+    with _started(spec) as engine:
+        for method in ("spawn", "forkserver", "fork"):
+            context: Any = multiprocessing.get_context(method)
+            worker = context.Process(target=_work, args=(pickle.dumps(spec),))
+            worker.start()
+            worker.join(30)
+            report([method, worker.exitcode])
+        report(["here", pid_of(engine), engine.complete(HELLO, PATIENT).finish_reason])
+
+
+def _work(data: bytes) -> None:
+    with lease(pickle.loads(data), EngineSettings(limits=PATIENT)) as engine:
+        engine.complete(HELLO, PATIENT)
+        report(["a worker", pid_of(engine)])
+
+
+WAYS: dict[str, Callable[[LlamaServerSpec], None]] = {
+    one.__name__: one
+    for one in (
+        interrupted,
+        interrupted_loop,
+        paused,
+        waits,
+        leaves,
+        leaves_by_exception,
+        shut_down,
+        forked,
+        pickled,
+    )
+}
+
+
+if __name__ == "__main__":
+    introduce()
+    WAYS[sys.argv[1]](tiny_spec(Path(sys.argv[2])))

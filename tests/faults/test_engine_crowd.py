@@ -1,0 +1,210 @@
+"""Many callers of one llama-server: threads, loops, tasks, those who leave, those who call back."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from safe_llm.engines.registry import EngineSettings, lease
+from safe_llm.errors import MisuseError
+from safe_llm.events import Event, LineWritten
+from safe_llm.observers.dispatcher import dispatcher
+from safe_llm.process.hub import hub
+from safe_llm.supervise.portal import portal
+from tests.llama_engine import (
+    BOUND,
+    ENDLESS,
+    HELLO,
+    PATIENT,
+    becomes_idle,
+    comes_true,
+    leased,
+    pid_of,
+    temporary_files_of_its_own,
+    tiny_spec,
+    tokens_predicted,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from safe_llm.engines.registry import Lease
+    from tests.faults.conftest import Figure
+
+TOKENS = int(HELLO["n_predict"])  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def engine(model: Path) -> Iterator[Lease]:
+    with leased(tiny_spec(model, "--metrics")) as taken:
+        taken.start(PATIENT)
+        yield taken
+
+
+@pytest.mark.row(47)
+def test_one_lease_serves_one_loop_after_another(engine: Lease) -> None:
+    async def main() -> str | None:
+        return (await engine.complete_async(HELLO, PATIENT)).finish_reason
+
+    assert [asyncio.run(main()), asyncio.run(main()), trio.run(main)] == ["length"] * 3
+    assert tokens_predicted(engine) == 3 * TOKENS
+
+
+@pytest.mark.row(47)
+def test_eight_threads_and_three_loops_at_once_are_answered_and_each_request_is_sent_once(
+    engine: Lease, figure: Figure
+) -> None:
+    each = 5
+
+    def in_a_thread() -> int:
+        return sum(engine.complete(HELLO, PATIENT).usage is not None for _ in range(each))
+
+    async def in_a_loop() -> int:
+        found = await asyncio.gather(*(engine.complete_async(HELLO, PATIENT) for _ in range(each)))
+        return sum(one.usage is not None for one in found)
+
+    with ThreadPoolExecutor(11) as pool, figure("55 calls from 8 threads and 3 loops"):
+        futures = [pool.submit(in_a_thread) for _ in range(8)]
+        futures += [pool.submit(asyncio.run, in_a_loop()) for _ in range(3)]
+        answered = sum(one.result(4 * BOUND) for one in futures)
+    assert answered == 11 * each
+    assert tokens_predicted(engine) == 11 * each * TOKENS
+
+
+@pytest.mark.row(52)
+@pytest.mark.timeout(60)
+def test_200_tasks_and_8_threads_of_whom_half_leave_need_no_more_threads_and_free_all_slots(
+    engine: Lease, figure: Figure
+) -> None:
+    threads = threading.active_count()
+    most: list[int] = []
+
+    async def stay(_: int) -> bool:
+        answer = await engine.complete_async(HELLO, PATIENT)
+        most.append(threading.active_count())
+        return answer.usage is not None
+
+    async def leave(_: int) -> bool:
+        async for _chunk in engine.stream(HELLO | {"n_predict": 200}, PATIENT):
+            break
+        return True
+
+    async def main() -> list[bool]:
+        return await asyncio.gather(*((stay if one % 2 else leave)(one) for one in range(200)))
+
+    def in_a_thread(_: int) -> bool:
+        return engine.complete(HELLO, PATIENT).usage is not None
+
+    patient = 3 * BOUND
+    with ThreadPoolExecutor(9) as pool, figure("208 calls, half of the tasks leave"):
+        loop = pool.submit(asyncio.run, main())
+        answers = list(pool.map(in_a_thread, range(8), timeout=patient))
+        assert answers + loop.result(patient) == [True] * 208
+    assert max(most) <= threads + 9  # the pool's own
+    assert becomes_idle(engine)
+    assert engine.status().calls_in_flight == 0
+    assert threading.active_count() <= threads
+
+
+@pytest.mark.row(51)
+def test_an_observer_may_call_the_engine_that_it_observes(model: Path) -> None:
+    answers: list[str | None] = []
+
+    def call_back(event: Event) -> None:
+        if isinstance(event, LineWritten) and "processing task" in event.text and not answers:
+            answers.append("")
+            answers.append(taken.complete(HELLO, PATIENT).finish_reason)
+
+    with leased(tiny_spec(model), observers=(call_back,)) as taken:
+        taken.complete(HELLO, PATIENT)
+        assert dispatcher().flush(BOUND)
+    assert answers == ["", "length"]
+
+
+@pytest.mark.row(51)
+def test_an_observer_that_never_returns_or_raises_delays_no_call(
+    model: Path, figure: Figure
+) -> None:
+    over = threading.Event()
+
+    def block(event: Event) -> None:
+        over.wait(3 * BOUND)
+
+    def fail(event: Event) -> None:
+        raise RuntimeError("as it was told")
+
+    try:
+        took = figure("a start and 20 calls, observed by one who blocks")
+        with leased(tiny_spec(model), observers=(fail, block)) as taken, took:
+            for _ in range(20):
+                taken.complete(HELLO, PATIENT)
+    finally:
+        over.set()
+        assert dispatcher().flush(BOUND)
+
+
+def _on_the_portal(do: Callable[[], object]) -> None:
+    async def work() -> None:
+        do()
+
+    portal().submit(work, "test").result()
+
+
+def _on_the_hub(do: Callable[[], object]) -> None:
+    raised: list[BaseException] = []
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            do()
+        except BaseException as error:
+            raised.append(error)
+        finally:
+            done.set()
+
+    hub().loop.post(run)
+    assert done.wait(BOUND)
+    if raised:
+        raise raised[0]
+
+
+@pytest.mark.row(51)
+@pytest.mark.parametrize("where", [_on_the_portal, _on_the_hub])
+@pytest.mark.parametrize("what", ["start", "complete", "tokenize", "stream", "close"])
+def test_a_blocking_call_on_one_of_our_own_threads_is_refused_and_begins_nothing(
+    what: str, where: Callable[[Callable[[], object]], None], model: Path
+) -> None:
+    with leased(tiny_spec(model)) as taken:
+        calls: dict[str, Callable[[], object]] = {
+            "start": lambda: taken.start(PATIENT),
+            "complete": lambda: taken.complete(ENDLESS, PATIENT),
+            "tokenize": lambda: taken.tokenize("hello", PATIENT),
+            "stream": lambda: next(taken.stream(ENDLESS, PATIENT)),
+            "close": taken.close,
+        }
+        with pytest.raises(MisuseError, match="would wait for itself"):
+            where(calls[what])
+        if what == "stream":  # which is handed to the portal when it is made
+            taken.start(PATIENT)
+            assert becomes_idle(taken)
+        else:
+            assert taken.status().state == "idle"
+
+
+def test_a_lease_that_is_dropped_stops_its_engine(model: Path) -> None:
+    with temporary_files_of_its_own() as folder:
+        dropped = lease(tiny_spec(model), EngineSettings())
+        dropped.start(PATIENT)
+        child = next(one for one in hub().children if one.pid == pid_of(dropped))
+        del dropped
+        gc.collect()
+        assert child.closed.wait(BOUND)
+        assert child.stop_reason == "garbage collected"
+        assert comes_true(lambda: list(folder.iterdir()) == [])
