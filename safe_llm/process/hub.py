@@ -121,7 +121,7 @@ class Hub:
             turns=self.loop.turns,
             heartbeat_gap=self.loop.clock.longest_gap,
             heartbeat_age=self.loop.clock.age if self._lives else 0.0,
-            orphan_protection=orphans.protection().describe(),
+            orphan_protection=self._watchdog.failure or orphans.protection().describe(),
             errors=tuple(self.loop.errors),
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from safe_llm.errors import SpawnFailed
 from safe_llm.limits import NO_LIMITS, StopPolicy, StopStep
 from safe_llm.process import orphans
 from safe_llm.process.child import Child
@@ -30,13 +31,27 @@ class OrphanWatchdog:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self.child: Child | None = None
+        self.failure = ""
         self._life: Lifecycle | None = None
 
     def ensure(self, records: Iterable[bytes]) -> None:
-        """Start it where there is none, or none any more, and tell it all it has to know."""
+        """Start it where there is none, or none any more, and tell it all it has to know.
+
+        A watchdog that cannot be started keeps no child from being: ``failure`` says so.
+        """
         alive = self.child is not None and self.child.exit_status is None
         if alive or not orphans.protection().watchdog:
             return
+        try:
+            self._start()
+        except SpawnFailed as error:  # a program that dropped its rights may not reach its python
+            self.failure = str(error)
+            return
+        self.failure = ""
+        for line in records:
+            self.tell(line)
+
+    def _start(self) -> None:
         argv = orphans.watchdog_argv(self._hub.owner, self._hub.cookie_name)
         child = Child(
             self._hub,
@@ -48,8 +63,6 @@ class OrphanWatchdog:
         launched = launch(child.command, argv[0], child.command.environment(os.environ), ())
         self._life = Lifecycle(self._hub, child, launched)
         self.child = child
-        for line in records:
-            self.tell(line)
 
     def tell(self, line: bytes) -> None:
         """Pass on one record. Never blocks: what the pipe does not take is queued."""

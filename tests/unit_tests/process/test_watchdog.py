@@ -60,3 +60,17 @@ def test_an_orderly_exit_leaves_no_watchdog_behind() -> None:
     assert len(pids) == 2, done.stderr
     for pid in pids:
         assert not os.path.exists(f"/proc/{pid}"), pid  # noqa: PTH110 - one question, one line
+
+
+def test_a_watchdog_that_cannot_be_started_keeps_no_child_from_being_and_is_reported() -> None:
+    program = (
+        "import safe_llm\nfrom safe_llm.process import orphans\n"
+        "from safe_llm.process.hub import hub\n"
+        "orphans.watchdog_argv = lambda *_: ['/nowhere/python']\n"
+        "child = safe_llm.spawn(['cat'])\n"
+        "print(child.exit_status, hub().statistics().orphan_protection)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, timeout=20, check=False
+    )
+    assert done.stdout.startswith(b"None cannot start '/nowhere/python'"), done
