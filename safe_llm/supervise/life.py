@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 _SHORTEST_LOOK, _LONGEST_LOOK = 0.05, 5.0  # seconds between two looks at a process
 _LOOKS_A_LIMIT = 4  # so that a limit is noticed at most a quarter late
-_PORTION = 16 * 1024  # bytes: at most 16,384 lines, some 50 ms, before others get their turn
+_LAST_LINES = 1.0  # seconds to tell what was kept: in a flood of empty lines these are millions
+_PORTION = 4 * 1024  # bytes: 4,096 lines at most, some 50 ms, before others get their turn
 
 
 class Keeper(Protocol):
@@ -84,7 +85,7 @@ class Life:
         self._portal = portal
 
     async def run(self) -> None:
-        """Run until the child has exited and its streams have been taken."""
+        """Run until the child has exited and its streams have been taken, or the most of them."""
         async with anyio.create_task_group() as streams:
             streams.start_soon(self._take, self._child.stdout)
             streams.start_soon(self._take, self._child.stderr)
@@ -95,6 +96,8 @@ class Life:
                 await self._child.exited.wait_async()
                 tasks.cancel_scope.cancel()
             self._keeper.has_exited()  # calls wait for it; its last lines may take a moment more
+            grace = self._child.stop_policy.pipe_grace + _LAST_LINES
+            streams.cancel_scope.deadline = anyio.current_time() + grace
 
     async def _take(self, output: Output) -> None:
         """Turn what comes into line events; without observers it is only taken away."""

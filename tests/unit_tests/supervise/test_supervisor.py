@@ -460,6 +460,21 @@ def test_every_line_reaches_the_observers_though_the_process_ended_right_behind_
     assert said == [*map(str, range(lines)), "unfinished"]
 
 
+def test_a_flood_of_empty_lines_keeps_nobody_from_stopping_it() -> None:
+    flood = "head -c 8000000 /dev/zero | tr '\\0' '\\n'; cat"
+
+    async def story() -> None:
+        program = Scripted(commands=[["sh", "-c", flood]])
+        async with supervised(program, observers=(lambda _: None,)) as supervisor:
+            await _call(supervisor)
+            child = supervisor.child
+            assert child is not None
+            await until(lambda: child.stdout.received_bytes == 8_000_000)
+            await supervisor.stop()
+
+    on_the_portal(story)
+
+
 def test_what_happens_is_told() -> None:
     async def story() -> list[Event]:
         events: list[Event] = []
