@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 _COOKIE = "SAFE_LLM_COOKIE_"
-_PROBE_TIMEOUT = 2.0  # seconds; it takes two milliseconds unless the machine is in trouble
+_PROBE_TIMEOUT = 10.0  # seconds; it takes two milliseconds unless the machine is in trouble
 _PROBE_ANSWER = b"supported"
 
 
@@ -125,14 +125,21 @@ def _interpreter() -> str:
     return sys.executable if is_python else (shutil.which("python3") or "")
 
 
-@cache
 def launcher_prefix() -> tuple[str, ...]:
     """Return what to put before an argv so that the kernel kills the child with its parent.
 
     Empty where ``setpriv`` does not exist or does not know how (BusyBox). The signal comes when
-    the *thread* that spawned the child ends. Runs a program the first time, for at most about
-    four seconds: not for the hub's thread.
+    the *thread* that spawned the child ends. Runs a program the first time, which is bounded, but
+    nothing for the hub's thread.
     """
+    try:
+        return _probed_prefix()
+    except OSError:  # no descriptor or no process to ask with: that is no answer, and not kept
+        return ()
+
+
+@cache
+def _probed_prefix() -> tuple[str, ...]:
     setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
     if setpriv is None:
         return ()
@@ -142,16 +149,13 @@ def launcher_prefix() -> tuple[str, ...]:
 
 def _answers(argv: list[str]) -> bool:
     """Whether the program runs. Its output tells, since a status can be reaped by somebody else."""
-    try:
-        probe = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    except OSError:
-        return False
+    probe = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     for _ in range(2):  # a second time to reap it
         try:
             output, _ = probe.communicate(timeout=_PROBE_TIMEOUT)

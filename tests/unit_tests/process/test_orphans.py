@@ -128,15 +128,15 @@ def test_a_setpriv_that_does_not_know_how_is_not_used(
     setpriv.write_text(f"#!/bin/sh\n{script}\n")
     setpriv.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    orphans.launcher_prefix.cache_clear()
+    orphans._probed_prefix.cache_clear()
     try:
         assert orphans.launcher_prefix() == ()
         setpriv.unlink()
-        orphans.launcher_prefix.cache_clear()
+        orphans._probed_prefix.cache_clear()
         assert orphans.launcher_prefix() == ()
         assert orphans.protection().mechanisms == ("watchdog",)
     finally:
-        orphans.launcher_prefix.cache_clear()
+        orphans._probed_prefix.cache_clear()
 
 
 def test_a_setpriv_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,11 +145,26 @@ def test_a_setpriv_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mo
     setpriv.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(orphans, "_PROBE_TIMEOUT", 0.05)
-    orphans.launcher_prefix.cache_clear()
+    orphans._probed_prefix.cache_clear()
     try:
         assert orphans.launcher_prefix() == ()
     finally:
-        orphans.launcher_prefix.cache_clear()
+        orphans._probed_prefix.cache_clear()
+
+
+def test_a_shortage_of_descriptors_is_no_answer_and_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_many(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    orphans._probed_prefix.cache_clear()
+    usual = orphans.launcher_prefix()
+    orphans._probed_prefix.cache_clear()
+    with monkeypatch.context() as shortage:
+        shortage.setattr(orphans.subprocess, "Popen", too_many)
+        assert orphans.launcher_prefix() == ()
+    assert orphans.launcher_prefix() == usual
 
 
 def test_an_embedding_program_is_not_taken_for_an_interpreter(
