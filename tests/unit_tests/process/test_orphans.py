@@ -156,13 +156,13 @@ def test_a_shortage_of_descriptors_is_no_answer_and_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def too_many(*_: object, **__: object) -> None:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        raise OSError(24, "Too many open files")
 
     orphans._probed_prefix.cache_clear()
     usual = orphans.launcher_prefix()
     orphans._probed_prefix.cache_clear()
     with monkeypatch.context() as shortage:
-        shortage.setattr(orphans.subprocess, "Popen", too_many)
+        shortage.setattr(subprocess, "Popen", too_many)
         assert orphans.launcher_prefix() == ()
     assert orphans.launcher_prefix() == usual
 
