@@ -14,11 +14,14 @@ import trio
 from safe_llm.engines.registry import EngineSettings, lease
 from safe_llm.errors import MisuseError
 from safe_llm.events import Event, LineWritten
+from safe_llm.limits import Limits
 from safe_llm.observers.dispatcher import dispatcher
 from safe_llm.process.hub import hub
 from safe_llm.supervise.portal import portal
+from tests.children.hold_gil import hold_gil
 from tests.llama_engine import (
     BOUND,
+    DEBUG,
     ENDLESS,
     HELLO,
     PATIENT,
@@ -124,8 +127,7 @@ def test_an_observer_may_call_the_engine_that_it_observes(model: Path) -> None:
 
     with leased(tiny_spec(model), observers=(call_back,)) as taken:
         taken.complete(HELLO, PATIENT)
-        assert dispatcher().flush(BOUND)
-    assert answers == ["", "length"]
+        assert comes_true(lambda: answers == ["", "length"])
 
 
 @pytest.mark.row(51)
@@ -208,3 +210,47 @@ def test_a_lease_that_is_dropped_stops_its_engine(model: Path) -> None:
         assert child.closed.wait(BOUND)
         assert child.stop_reason == "garbage collected"
         assert comes_true(lambda: list(folder.iterdir()) == [])
+
+
+@pytest.mark.row(9)
+def test_a_blocking_call_inside_a_running_loop_is_answered(engine: Lease, figure: Figure) -> None:
+    async def main() -> str | None:
+        with figure("a blocking call on the loop's own thread"):
+            return engine.complete(HELLO, PATIENT).finish_reason
+
+    assert asyncio.run(main()) == "length"
+
+
+@pytest.mark.row(9)
+def test_an_engine_is_drained_and_answers_while_the_loop_of_its_caller_is_blocked(
+    model: Path,
+) -> None:
+    async def main(talkative: Lease) -> tuple[bool, str | None]:
+        before = talkative.status().stderr_bytes
+        task = asyncio.create_task(talkative.complete_async(body, PATIENT))
+        while talkative.status().calls_in_flight == 0:
+            await asyncio.sleep(0.001)
+        # The loop is blocked here, until the answer is there and more than a pipe was drained.
+        answered = comes_true(lambda: talkative.status().calls_in_flight == 0)
+        drained = talkative.status().stderr_bytes - before > 65536
+        assert not task.done()
+        return answered and drained, (await task).finish_reason
+
+    body = HELLO | {"n_predict": 200}
+    with leased(tiny_spec(model, *DEBUG)) as talkative:
+        talkative.start(PATIENT)
+        assert asyncio.run(main(talkative)) == (True, "length")
+
+
+@pytest.mark.row(10)
+def test_a_call_is_answered_though_the_interpreter_was_held_for_longer_than_its_limits(
+    engine: Lease, figure: Figure
+) -> None:
+    limits = Limits(call=1.0, total=1.0, first_token=0.8, gap=0.8, progress=0.8, job=1.0)
+    stream = engine.stream(HELLO | {"n_predict": 3000}, limits)
+    next(stream)
+    with figure("the interpreter held for 1.5 s in a call"):
+        hold_gil(1.5)
+        *_, last = stream
+    assert last.finish_reason == "length"
+    assert engine.status().heartbeat_gap > 1.0

@@ -73,7 +73,7 @@ def test_a_death_in_a_call_is_told_at_once_and_never_as_a_timeout(
         with figure("kill -9 in a call is told"), pytest.raises(EngineDied) as caught:
             _read_to_the_end_of_its(engine, stream)
         assert "SIGKILL" in caught.value.exit_status
-        assert "processing task" in caught.value.last_words
+        assert "listening on" in caught.value.last_words
         with figure("and the next call is answered"):
             engine.complete(HELLO, PATIENT)
         assert pid_of(engine) != pid

@@ -91,7 +91,7 @@ def _stands(pid: int, answered: list[int]) -> bool:
 def test_500_requests_at_the_same_verbosity_are_all_answered_through_a_lease(
     model: Path, figure: Figure
 ) -> None:
-    body = HELLO | {"n_predict": 16, "cache_prompt": False}
+    body = HELLO | {"n_predict": 8, "cache_prompt": False}
     with leased(tiny_spec(model, *DEBUG)) as engine:
         engine.start(PATIENT)
         with figure(f"{REQUESTS} requests at -lv 5"):

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from tests.faults.conftest import Figure
 
 
+@pytest.mark.row(16)
+def test_a_parent_whose_own_log_is_blocked_is_answered_all_the_same(
+    model: Path, figure: Figure
+) -> None:
+    with Host("engine_user", "logs_into_a_full_pipe", model) as host:
+        with figure("a start and 20 calls, logged into a full pipe"):
+            assert host.next() == ["length"] * 20
+        assert host.next() == "closed"
+
+
 @pytest.mark.row(23)
 def test_a_parent_that_was_stopped_blames_nobody_and_gets_its_answer(
     model: Path, figure: Figure
@@ -24,7 +34,7 @@ def test_a_parent_that_was_stopped_blames_nobody_and_gets_its_answer(
     with Host("engine_user", "paused", model) as host:
         assert host.next() == "in a call"
         host.signal(signal.SIGSTOP)
-        threading.Event().wait(2.5)  # longer than every limit that it has
+        threading.Event().wait(3.5)  # longer than every limit that it has
         host.signal(signal.SIGCONT)
         with figure("the answer after SIGCONT"):
             assert host.next() == "length"

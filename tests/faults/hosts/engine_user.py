@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import pickle
 import sys
 import threading
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safe_llm import CallTimeout, Limits
 from safe_llm.engines.registry import EngineSettings, Lease, lease, shutdown
 from safe_llm.limits import NO_LIMITS
+from safe_llm.observers.logs import LogObserver
 from tests.faults.hosts import introduce, report
 from tests.llama_engine import ENDLESS, HELLO, PATIENT, becomes_idle, comes_true, pid_of, tiny_spec
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from safe_llm.engines.spec import LlamaServerSpec
+    from safe_llm.events import Event
 
 
 def _started(spec: LlamaServerSpec) -> Lease:
@@ -63,7 +67,7 @@ def interrupted_loop(spec: LlamaServerSpec) -> None:
 def paused(spec: LlamaServerSpec) -> None:
     """Is stopped in a call for longer than its limits."""
     layers = Limits(
-        call=1.0, total=1.0, first_token=0.8, gap=0.8, progress=0.8, job=1.0,
+        call=3.0, total=3.0, first_token=2.5, gap=2.5, progress=2.5, job=3.0,
         alive_interval=0.3, alive_timeout=0.5, alive_misses=1,
     )  # fmt: skip
     with lease(spec, EngineSettings(limits=layers)) as engine:
@@ -120,6 +124,29 @@ def shut_down(spec: LlamaServerSpec) -> None:
     report(pid_of(engine))
 
 
+def logs_into_a_full_pipe(spec: LlamaServerSpec) -> None:
+    """Its own stderr is a full pipe that nobody reads, and everything is logged there."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x")
+    os.set_blocking(writer, True)
+    os.dup2(writer, 2)
+    logging.basicConfig(level=logging.DEBUG)
+
+    def log_carelessly(event: Event) -> None:
+        logging.getLogger("careless").warning("%s", event)
+
+    settings = EngineSettings(limits=PATIENT, observers=(log_carelessly, LogObserver()))
+    with lease(spec, settings) as engine:
+        engine.start(PATIENT)
+        report([engine.complete(HELLO, PATIENT).finish_reason for _ in range(20)])
+    report("closed")
+    os.read(reader, 1)  # or the interpreter would wait for its own stderr at the end
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
 def forked(spec: LlamaServerSpec) -> None:
     """Uses one object on both sides of a fork; the fork starts an engine of its own."""
     engine = _started(spec)
@@ -170,6 +197,7 @@ WAYS: dict[str, Callable[[LlamaServerSpec], None]] = {
         leaves,
         leaves_by_exception,
         shut_down,
+        logs_into_a_full_pipe,
         forked,
         pickled,
     )

@@ -18,6 +18,7 @@ from tests.llama_engine import (
     PATIENT,
     comes_true,
     leased,
+    paused,
     pid_of,
     tiny_spec,
 )
@@ -163,7 +164,8 @@ def test_an_engine_with_a_call_in_flight_is_never_stopped_for_another(
     streams = [engine.stream(ENDLESS, PATIENT) for engine in (a, b)]
     for stream in streams:
         next(stream)
-    c.complete(HELLO, PATIENT)
+    with paused(pid_of(a)), paused(pid_of(b)):  # they would use up all processors
+        c.complete(HELLO, PATIENT)
     assert _running([a, b, c]) == [True, True, True]
     for stream in streams:
         next(stream)
@@ -203,6 +205,6 @@ def test_an_engine_whose_slots_are_not_shown_is_an_engine_all_the_same(model: Pa
         assert engine.complete(HELLO, PATIENT).finish_reason == "length"
 
 
-def test_tokens_are_counted_on_one_engine_a_thousand_times(model: Path) -> None:
+def test_tokens_are_counted_on_one_engine_300_times_without_a_lost_connection(model: Path) -> None:
     with leased(tiny_spec(model)) as engine:
-        assert all(len(engine.tokenize("hello", PATIENT)) == 5 for _ in range(1000))
+        assert all(len(engine.tokenize("hello", PATIENT)) == 5 for _ in range(300))

@@ -29,7 +29,7 @@ BOUND = 10.0  # seconds; each of these tests takes a fraction of one
 IDLES = ("cat",)  # until its stdin is closed
 SPINS = ("sh", "-c", "while :; do :; done")
 CRASHES = ("sh", "-c", "echo these are my last words >&2; exit 3")
-AT_ONCE = StopPolicy(steps=(StopStep("close_stdin", 0.2), StopStep(9, 5.0)))
+AT_ONCE = StopPolicy(steps=(StopStep("close_stdin", 0.2), StopStep(9, 5.0)), pipe_grace=0.1)
 
 
 @dataclass

@@ -352,7 +352,7 @@ def test_a_process_that_works_and_cannot_be_interrupted_is_waited_for(answer: Bu
             with anyio.move_on_after(0.05):
                 await _endless(supervisor, limits)
             began = portal().clock.now()
-            await until(lambda: portal().clock.now() - began > 1.2)
+            await until(lambda: portal().clock.now() - began > 0.9)
             assert (supervisor.state, supervisor.restarts) == ("ready", 0)
             program.works_on = Busy(0)
 
