@@ -11,9 +11,12 @@ import httpx
 
 from safe_llm.errors import MisuseError, PromptTooLong, ProtocolViolation, RemoteError
 from safe_llm.protocol.sse import SseParser
+from safe_llm.supervise.silence import silence_here
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
+
+silence_here("httpx", *(f"httpcore.{name}" for name in ("connection", "http11", "proxy", "socks")))
 
 _CONNECT_TIMEOUT = 10.0  # to a socket on this machine; a frozen server's backlog may be full
 _SHOWN_BODY = 300

@@ -41,9 +41,14 @@ def forget_service_threads() -> None:
     _service_threads.clear()
 
 
+def is_service_thread() -> bool:
+    """Whether this thread serves everybody."""
+    return threading.get_ident() in _service_threads
+
+
 def refuse_on_service_thread() -> None:
     """Raise ``MisuseError`` where a blocking call would wait for its own thread."""
-    if threading.get_ident() in _service_threads:
+    if is_service_thread():
         raise MisuseError(
             reason=f"a blocking call on the service thread {threading.current_thread().name!r}"
             " would wait for itself",

@@ -25,6 +25,7 @@ from safe_llm.process.waking import (
     serve_from_this_thread,
 )
 from safe_llm.supervise.job import Job, Stream
+from safe_llm.supervise.silence import silence_here
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -122,6 +123,7 @@ class Portal:
 
     def _run(self) -> None:
         serve_from_this_thread()
+        silence_here("asyncio")
         try:
             anyio.run(self._main)
         finally:
