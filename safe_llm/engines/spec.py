@@ -41,11 +41,12 @@ class LlamaServerSpec:
 
     @property
     def logs_for_debugging(self) -> bool:
-        """Whether ``server_args`` ask for a log of tens of KB a request, as from trace level on."""
+        """Whether it is to write a log of tens of KB a request, as from trace level on."""
         asked = dict(zip(self.server_args, (*self.server_args[1:], ""), strict=False))
         if not asked.keys().isdisjoint(("-v", "--verbose", "--log-verbose")):
             return True
-        level = next((asked[flag] for flag in _LEVEL_FLAGS if flag in asked), "")
+        by_name = str(dict(self.parameters).get("verbosity", ""))
+        level = next((asked[flag] for flag in _LEVEL_FLAGS if flag in asked), by_name)
         return level.isdecimal() and int(level) >= _TRACE
 
     def __repr__(self) -> str:

@@ -121,3 +121,9 @@ def test_an_engine_that_was_asked_for_a_debug_log_is_known(
 ) -> None:
     spec = LlamaServerSpec(model_path="m.gguf", server_args=server_args)
     assert spec.logs_for_debugging is expected
+
+
+@pytest.mark.parametrize(("level", "expected"), [(3, False), (5, True)])
+def test_a_debug_log_may_be_asked_for_by_a_parameter_too(level: int, *, expected: bool) -> None:
+    spec = LlamaServerSpec(model_path="m.gguf", parameters=(("verbosity", level),))
+    assert spec.logs_for_debugging is expected

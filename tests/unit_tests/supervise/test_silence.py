@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import logging
-
-import pytest
+from typing import TYPE_CHECKING
 
 from safe_llm.supervise.portal import portal
 from safe_llm.supervise.silence import silence_here
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_a_library_is_heard_on_every_thread_but_ours(caplog: pytest.LogCaptureFixture) -> None:
