@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from safe_llm.process.child import Child
     from safe_llm.process.output import Output
     from safe_llm.protocol.lines import Line
+    from safe_llm.supervise.in_flight import CallsInFlight
     from safe_llm.supervise.portal import Portal
     from safe_llm.supervise.program import Program
 
@@ -39,6 +40,7 @@ class Keeper(Protocol):
     """Whom an incarnation tells what becomes of it, and asks what is going on."""
 
     limits: Limits
+    calls: CallsInFlight
 
     def became_ready(self) -> None:
         """It answers."""
@@ -61,18 +63,6 @@ class Keeper(Protocol):
     @property
     def is_ready(self) -> bool:
         """Whether it became ready."""
-
-    @property
-    def tokens(self) -> int:
-        """How often the engine was heard of in all calls so far."""
-
-    @property
-    def waiting_since(self) -> float | None:
-        """When the oldest call in flight began to wait for the engine."""
-
-    @property
-    def patience(self) -> float | None:
-        """L3 of the most patient call in flight, or of none where there is none."""
 
 
 class Life:
@@ -147,7 +137,7 @@ class Life:
         watchdog = Watchdog(self._keeper.limits, self._portal.clock.now())
         next_probe = self._portal.clock.now() + (interval or 0.0)
         while True:
-            await anyio.sleep(_pause_between_looks(interval, self._keeper.patience))
+            await anyio.sleep(_pause_between_looks(interval, self._patience()))
             evidence = self._evidence()
             suspicion = watchdog.observe(evidence)
             if interval is not None and evidence.at >= next_probe:
@@ -165,16 +155,19 @@ class Life:
             answered = await self._program.is_alive(self._child)
         return watchdog.probed(answered=answered, evidence=self._evidence())
 
+    def _patience(self) -> float | None:
+        return self._keeper.calls.patience(otherwise=self._keeper.limits.patience)
+
     def _evidence(self) -> Evidence:
         child = self._child
         return Evidence(
             at=self._portal.clock.now(),
             activity=child.stdout.received_bytes
             + child.stderr.received_bytes
-            + self._keeper.tokens,
+            + self._keeper.calls.tokens,
             cpu_seconds=session_cpu_seconds(child.pid),
-            waiting_since=self._keeper.waiting_since,
-            patience=self._keeper.patience,
+            waiting_since=self._keeper.calls.waiting_since,
+            patience=self._patience(),
         )
 
 

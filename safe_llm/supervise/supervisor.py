@@ -23,6 +23,7 @@ from safe_llm.process.waking import Signal
 from safe_llm.supervise import obituary
 from safe_llm.supervise.call import Call
 from safe_llm.supervise.deadline import Overdue
+from safe_llm.supervise.in_flight import CallsInFlight
 from safe_llm.supervise.life import Life
 from safe_llm.supervise.release import Release
 from safe_llm.supervise.states import MOVES, WANTED, State, SupervisorStatistics
@@ -76,14 +77,13 @@ class Supervisor:
         self.state: State = "idle"
         self.child: Child | None = None
         self.restarts = 0
+        self.calls = CallsInFlight()
         self._program = program
         self._portal = portal
         self._stop_policy = stop_policy
         self._restart_policy = restart_policy
         self._idle_timeout = idle_timeout
         self._observers = observers
-        self._calls: set[Call] = set()
-        self._tokens_of_ended_calls = 0
         self._crashes: deque[float] = deque(maxlen=_REMEMBERED_CRASHES)
         self._buried: Child | None = None
         self._attempt: _Attempt | None = None  # there is one while starting or restarting
@@ -104,7 +104,7 @@ class Supervisor:
         ``RestartLimitReached``.
         """
         call = Call(limits, self._portal.clock, self._overdue)
-        self._calls.add(call)
+        self.calls.begin(call)
         clean = False
         try:
             with self._portal.ticking(call.tick), call.scope:
@@ -113,8 +113,7 @@ class Supervisor:
                 yield call
                 clean = True
         finally:
-            self._calls.discard(call)
-            self._tokens_of_ended_calls += call.tokens
+            self.calls.finish(call)
             self._used_at = self._now
             if not clean and call.times.ready is not None:
                 self._see_to_release(limits)
@@ -160,7 +159,7 @@ class Supervisor:
         if child is None or self.state != "ready":
             return
         if release is None or release.child is not child:
-            release = Release(child, self._program, self._portal, lambda: len(self._calls))
+            release = Release(child, self._program, self._portal, lambda: len(self.calls))
             self._release = release
             self._portal.spawn_task(
                 partial(self._await_release, release), f"{self._program.name}: release"
@@ -276,12 +275,11 @@ class Supervisor:
 
     def begin_stop(self, reason: str) -> None:
         """End the calls, also those that wait for a start, and begin to stop the process."""
-        stopped = EngineDied(
-            engine=self._program.name, exit_status="it was being stopped", reason=reason
+        stopped = partial(
+            EngineDied, engine=self._program.name, exit_status="it was being stopped", reason=reason
         )
-        for call in tuple(self._calls):
-            call.end(stopped)
-        self._leave("idle", stopped, reason)
+        self.calls.end_all(stopped)
+        self._leave("idle", stopped(), reason)
 
     async def stop(self, reason: str = "close()") -> None:
         """End the calls, stop the process by its policy, and wait until nothing is left."""
@@ -304,8 +302,7 @@ class Supervisor:
             )
         )
         overdue = Overdue(suspicion.layer, suspicion.limit, suspicion.elapsed)
-        for call in tuple(self._calls):
-            call.end(self._timeout(overdue))
+        self.calls.end_all(partial(self._timeout, overdue))
         self._wait_for_restart()
         child.begin_stop(reason=f"{suspicion.layer}: {suspicion.detail}")
 
@@ -315,9 +312,7 @@ class Supervisor:
         if child is None or self._buried is child:
             return
         self._buried = child
-        for call in tuple(self._calls):
-            if call.times.ready is not None:
-                call.end(obituary.death(self._program.name, child))
+        self.calls.end_served(partial(obituary.death, self._program.name, child))
         if self.state in WANTED:
             self._crashes.append(self._now)
         if self.state == "ready":
@@ -336,26 +331,6 @@ class Supervisor:
     def is_ready(self) -> bool:
         """Whether calls are being served."""
         return self.state == "ready"
-
-    @property
-    def tokens(self) -> int:
-        """How often the engine was heard of in all calls so far."""
-        return self._tokens_of_ended_calls + sum(call.tokens for call in self._calls)
-
-    @property
-    def waiting_since(self) -> float | None:
-        """When the oldest call in flight began to wait for the engine."""
-        return min(
-            (call.times.ready for call in self._calls if call.times.ready is not None),
-            default=None,
-        )
-
-    @property
-    def patience(self) -> float | None:
-        """L3 of the most patient call in flight, or of none where there is none."""
-        in_flight = [one.limits.patience for one in self._calls if one.times.ready is not None]
-        known = [one for one in in_flight or [self.limits.patience] if one is not None]
-        return max(known) if len(known) == max(len(in_flight), 1) else None
 
     def became_ready(self) -> None:
         """Let the calls that wait begin."""
@@ -385,7 +360,7 @@ class Supervisor:
         """Stop when no call was in flight for ``idle_timeout`` seconds."""
         while self._idle_timeout is not None:
             left = self._idle_timeout - (self._now - self._used_at)
-            if self.state == "ready" and not self._calls and left <= 0:
+            if self.state == "ready" and not self.calls and left <= 0:
                 self.begin_stop("idle")
                 return
             await anyio.sleep(max(left, _IDLE_LOOK))
@@ -403,7 +378,7 @@ class Supervisor:
             pid=child.pid if child and running else None,
             uptime=self._now - self._ready_at if self.state == "ready" else 0.0,
             restarts=self.restarts,
-            calls_in_flight=len(self._calls),
+            calls_in_flight=len(self.calls),
             stdout_bytes=out.received_bytes if out else 0,
             stderr_bytes=err.received_bytes if err else 0,
             dropped_bytes=(out.dropped_bytes if out else 0) + (err.dropped_bytes if err else 0),
