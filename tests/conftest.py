@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,5 +21,8 @@ settings.load_profile("safe_llm")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell starts what runs in the background with SIGINT ignored, and every child inherits
+    # that: then the tests of Ctrl-C would test nothing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     permitted = parse_permitted(_PERMITTED.read_text(encoding="utf-8"))
     config.pluginmanager.register(SkipAudit(permitted, strict=is_strict(os.environ)))

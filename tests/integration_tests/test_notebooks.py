@@ -72,5 +72,5 @@ def test_a_notebook_names_no_machine(path: Path) -> None:
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     for cell in notebook.cells:
         assert cell.metadata == {}
-    for word in ("/home/", "/root/", "/tmp/", "site-packages", "Traceback"):  # of any machine
+    for word in (*(f"/{one}/" for one in ("home", "root", "tmp")), "site-packages", "Traceback"):
         assert word not in texts(notebook)
