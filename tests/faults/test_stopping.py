@@ -76,7 +76,7 @@ def test_a_grandchild_that_is_left_behind_goes_with_its_parent(kind: str) -> Non
 def test_a_grandchild_that_writes_on_gets_a_broken_pipe(tmp_path: Path) -> None:
     policy = StopPolicy(sweep="none", pipe_grace=0.2)
     told = tmp_path / "pid"  # in a file: its first line could be the first to be dropped
-    script = "sh -c 'echo $$ > $0; exec cat /dev/zero' \"$0\" & until test -s \"$0\"; do :; done"
+    script = 'sh -c \'echo $$ > $0; exec cat /dev/zero\' "$0" & until test -s "$0"; do :; done'
     with safe_llm.spawn(["sh", "-c", script, str(told)], stop=policy) as child:
         assert child.wait(10).code == 0
         assert child.drained.wait(10)  # by us, since the grandchild goes on
