@@ -192,6 +192,7 @@ def test_no_room_for_a_socket(model: Path, tmp_path: Path, monkeypatch: pytest.M
     assert "TMPDIR" in error.hint
 
 
+@pytest.mark.row(41)
 def test_a_second_listener_on_our_socket_is_noticed(model: Path, tmp_path: Path) -> None:
     """It binds the path itself, and the server of ours is only a sleeper."""
     answers = " ".join(python_child("other_listener"))
@@ -203,6 +204,7 @@ def test_a_second_listener_on_our_socket_is_noticed(model: Path, tmp_path: Path)
     assert "something that is not our llama-server answers at its address" in error.reason
 
 
+@pytest.mark.row(41)
 def test_a_real_server_of_somebody_else_on_our_socket_is_not_taken_for_ours(
     model: Path, tmp_path: Path
 ) -> None:
@@ -234,6 +236,7 @@ def test_a_port_serves_as_well_as_a_socket_and_asks_for_the_key(
         assert len(engine.tokenize("hello", PATIENT)) == 5
 
 
+@pytest.mark.row(41)
 def test_something_else_that_answers_at_our_port_is_noticed(model: Path, taken_port: int) -> None:
     argv = python_child("other_listener", taken_port)
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as other:
