@@ -247,7 +247,7 @@ def test_a_call_is_answered_though_the_interpreter_was_held_for_longer_than_its_
     engine: Lease, figure: Figure
 ) -> None:
     limits = Limits(call=1.0, total=1.0, first_token=0.8, gap=0.8, progress=0.8, job=1.0)
-    stream = engine.stream(HELLO | {"n_predict": 3000}, limits)
+    stream = engine.stream(HELLO | {"n_predict": 300}, limits)
     next(stream)
     with figure("the interpreter held for 1.5 s in a call"):
         hold_gil(1.5)

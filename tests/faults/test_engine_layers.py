@@ -188,11 +188,11 @@ def test_a_frozen_logger_is_caught_by_each_layer_that_can_see_it(
     layer: str, model: Path, tmp_path: Path, figure: Figure
 ) -> None:
     limits = {
-        "L1 total": NO_LIMITS.with_changes(total=1.0),
+        "L1 total": NO_LIMITS.with_changes(total=0.6),
         "L2 alive": NO_LIMITS.with_changes(
             alive_interval=0.3, alive_timeout=0.3, alive_misses=2, call=BOUND
         ),
-        "L3 progress": NO_LIMITS.with_changes(progress=1.0),
+        "L3 progress": NO_LIMITS.with_changes(progress=0.6),
     }[layer].with_changes(release=4 * BOUND)
     server = frozen_logger_server(tmp_path / "server")
     spec = tiny_spec(model, *DEBUG, binary=server, env=PYTHONPATH)

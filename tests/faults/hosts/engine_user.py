@@ -74,7 +74,7 @@ def paused(spec: LlamaServerSpec) -> None:
         engine.start(PATIENT)
         pid = pid_of(engine)
         try:
-            stream = engine.stream({"prompt": "hello", "n_predict": 5000}, layers)
+            stream = engine.stream({"prompt": "hello", "n_predict": 500}, layers)
             next(stream)
             report("in a call")
             *_, last = stream
