@@ -6,6 +6,8 @@
     ├── StartupFailed           the process never became useful
     │   ├── SpawnFailed           it could not even be started
     │   ├── ModelFileInvalid      the model file is missing, unreadable or no GGUF
+    │   ├── NotALlamaServer       the program that was named is something else
+    │   ├── NoPrivateFolder       there is no room for the socket of a server
     │   └── NotReady              it started and did not become ready
     ├── CallFailed              one call failed; the engine may be fine
     │   ├── CallTimeout           a limit of ours ended it (also a ``TimeoutError``)
@@ -102,6 +104,38 @@ class ModelFileInvalid(StartupFailed):
     def what_happened(self) -> str:
         """Which file, and what is wrong with it."""
         return f"cannot use model file {self.path!r}: {self.reason}"
+
+
+@dataclass(eq=False, kw_only=True)
+class NotALlamaServer(StartupFailed):
+    """The program that was named did not print what a llama-server prints as its help."""
+
+    needed_flags: tuple[str, ...]
+    exit_status: str = ""
+    last_words: str = ""
+
+    def what_happened(self) -> str:
+        """Name the program and how it is known."""
+        ended = f"; {self.exit_status}" if self.exit_status else ""
+        return (
+            f"{self.program} is no llama-server that works here: its --help does not list"
+            f" {', '.join(self.needed_flags)}{ended}"
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class NoPrivateFolder(StartupFailed):
+    """No folder could be made for the socket: the disk is full, or nothing is writable."""
+
+    reason: str
+
+    def __post_init__(self) -> None:
+        """Fill in what helps."""
+        self.hint = self.hint or "make room, or point TMPDIR to a short, writable folder"
+
+    def what_happened(self) -> str:
+        """Where it was tried, and what the system said."""
+        return f"no folder for the socket of {self.program}: {self.reason}"
 
 
 @dataclass(eq=False, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safe_llm.engines.llama_server_flags import parse_help
-from safe_llm.errors import CallTimeout, MissingExtra, ProtocolViolation, StartupFailed
+from safe_llm.errors import CallTimeout, MissingExtra, NotALlamaServer, ProtocolViolation
 from safe_llm.limits import NO_LIMITS, MiB, StopPolicy, StopStep
 from safe_llm.process.command import Command
 from safe_llm.process.hub import hub
@@ -24,22 +24,6 @@ _HELP_TIMEOUT = 30.0  # a GPU build looks for its devices first
 _HELP_LIMITS = NO_LIMITS.with_changes(max_message_bytes=1 * MiB)
 _AT_ONCE = StopPolicy(steps=(StopStep(9, 5.0),))
 _NEEDED = ("--model", "--host", "--port")
-
-
-@dataclass(eq=False, kw_only=True)
-class NotALlamaServer(StartupFailed):
-    """The program that was named did not print what a llama-server prints as its help."""
-
-    exit_status: str = ""
-    last_words: str = ""
-
-    def what_happened(self) -> str:
-        """Name the program and how it is known."""
-        ended = f"; {self.exit_status}" if self.exit_status else ""
-        return (
-            f"{self.program} is no llama-server that works here: its --help does not list"
-            f" {', '.join(_NEEDED)}{ended}"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +106,7 @@ async def _ask_for_help(binary: Binary) -> Binary:
 
 def _refused(binary: Binary, child: Child, hint: str) -> NotALlamaServer:
     return NotALlamaServer(
+        needed_flags=_NEEDED,
         program=binary.argv[0],
         exit_status=child.exit_status.describe() if child.exit_status else "it still ran",
         last_words=child.last_words(),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safe_llm.errors import NotReady, StartupFailed
+from safe_llm.errors import NoPrivateFolder, NotReady
 
 if TYPE_CHECKING:
     from safe_llm.process.child import Child
@@ -24,22 +24,6 @@ _PREFIX = "safe-llm-"
 _SOCKET_NAME = "s.sock"  # llama-server takes a host for a socket by this ending
 _LONGEST_REST = len("/") + len(_PREFIX) + 8 + len("/") + len(_SOCKET_NAME)  # 8: see mkdtemp
 _LOOPBACK = "127.0.0.1"
-
-
-class NoPrivateFolder(StartupFailed):
-    """No folder could be made for the socket: the disk is full, or nothing is writable."""
-
-    reason: str = ""
-
-    def __init__(self, *, program: str, reason: str) -> None:
-        super().__init__(
-            program=program, hint="make room, or point TMPDIR to a short, writable folder"
-        )
-        self.reason = reason
-
-    def what_happened(self) -> str:
-        """Where it was tried, and what the system said."""
-        return f"no folder for the socket of {self.program}: {self.reason}"
 
 
 @dataclass(slots=True)

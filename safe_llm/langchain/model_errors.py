@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 from langchain_core import exceptions as theirs
 
 from safe_llm import errors as ours
-from safe_llm.engines.binary import NotALlamaServer
-from safe_llm.engines.endpoint import NoPrivateFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,13 +36,13 @@ class ModelNotStarted(ours.SpawnFailed, theirs.ModelConnectionError):
     is_retryable = False
 
 
-class ModelHasNoFolder(NoPrivateFolder, theirs.ModelConnectionError):
+class ModelHasNoFolder(ours.NoPrivateFolder, theirs.ModelConnectionError):
     """There is no room for the engine's socket."""
 
     is_retryable = False
 
 
-class ModelProgramIsNoServer(NotALlamaServer, theirs.ModelConnectionError):
+class ModelProgramIsNoServer(ours.NotALlamaServer, theirs.ModelConnectionError):
     """The program that was named is something else."""
 
     is_retryable = False
@@ -98,8 +96,8 @@ _BY_KIND: dict[type[ours.SafeLlmError], type[ours.SafeLlmError]] = {
     ours.PromptTooLong: ModelContextOverflow,
     ours.SpawnFailed: ModelNotStarted,
     ours.NotReady: ModelNotReady,
-    NoPrivateFolder: ModelHasNoFolder,
-    NotALlamaServer: ModelProgramIsNoServer,
+    ours.NoPrivateFolder: ModelHasNoFolder,
+    ours.NotALlamaServer: ModelProgramIsNoServer,
     ours.ModelFileInvalid: ModelFileUnusable,
     ours.RestartLimitReached: ModelGivenUp,
     ours.ProtocolViolation: ModelSpokeNonsense,

@@ -15,6 +15,8 @@ from safe_llm.errors import (
     MissingExtra,
     MisuseError,
     ModelFileInvalid,
+    NoPrivateFolder,
+    NotALlamaServer,
     NotReady,
     PromptTooLong,
     ProtocolViolation,
@@ -37,6 +39,24 @@ CASES: list[tuple[SafeLlmError, str]] = [
     (
         ModelFileInvalid(program="llama-server", path="m.gguf", reason="0 bytes, no GGUF"),
         "cannot use model file 'm.gguf': 0 bytes, no GGUF",
+    ),
+    (
+        NotALlamaServer(
+            program="/bin/ls",
+            needed_flags=("--model", "--host"),
+            exit_status="exited with status 0",
+        ),
+        (
+            "/bin/ls is no llama-server that works here: its --help does not list"
+            " --model, --host; exited with status 0"
+        ),
+    ),
+    (
+        NoPrivateFolder(program="llama-server", reason="/tmp: No space left on device"),
+        (
+            "no folder for the socket of llama-server: /tmp: No space left on device\n"
+            "hint: make room, or point TMPDIR to a short, writable folder"
+        ),
     ),
     (
         NotReady(program="llama-server", reason="no answer", waited=600.0),
@@ -182,6 +202,8 @@ def test_every_class_has_its_text_pinned_here() -> None:
         (SpawnFailed, StartupFailed),
         (ModelFileInvalid, StartupFailed),
         (NotReady, StartupFailed),
+        (NotALlamaServer, StartupFailed),
+        (NoPrivateFolder, StartupFailed),
         (CallTimeout, CallFailed),
         (CallTimeout, TimeoutError),
         (EngineDied, CallFailed),

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from safe_llm.engines import endpoint as endpoints
-from safe_llm.engines.binary import NotALlamaServer
-from safe_llm.engines.endpoint import NoPrivateFolder
 from safe_llm.errors import (
     MisuseError,
     ModelFileInvalid,
+    NoPrivateFolder,
+    NotALlamaServer,
     NotReady,
     PromptTooLong,
     RemoteError,

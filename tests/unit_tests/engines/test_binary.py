@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from safe_llm.engines import binary as binaries
-from safe_llm.engines.binary import NotALlamaServer, find_binary
-from safe_llm.errors import MissingExtra, SpawnFailed
+from safe_llm.engines.binary import find_binary
+from safe_llm.errors import MissingExtra, NotALlamaServer, SpawnFailed
 from safe_llm.supervise.portal import portal
 from tests.children import python_child
 from tests.children.unstartable import make_unstartable

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from safe_llm.engines import endpoint as endpoints
-from safe_llm.engines.endpoint import Endpoint, NoPrivateFolder, open_endpoint
+from safe_llm.engines.endpoint import Endpoint, open_endpoint
+from safe_llm.errors import NoPrivateFolder
 from tests.llama_engine import BOUND, temporary_files_of_its_own
 
 if TYPE_CHECKING:

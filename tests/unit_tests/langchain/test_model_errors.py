@@ -8,8 +8,7 @@ from langchain_core import exceptions as theirs
 
 from safe_llm import errors as ours
 from safe_llm.engines import registry
-from safe_llm.engines.binary import NotALlamaServer
-from safe_llm.engines.endpoint import NoPrivateFolder
+from safe_llm.errors import NoPrivateFolder, NotALlamaServer
 from safe_llm.langchain.model_errors import as_model_error, as_model_errors
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ CASES: list[tuple[ours.SafeLlmError, type[theirs.ModelError], bool]] = [
     ),
     (ours.SpawnFailed(program="p", reason="gone"), theirs.ModelConnectionError, False),
     (ours.NotReady(program="p", reason="slow", waited=1.0), theirs.ModelConnectionError, True),
-    (NotALlamaServer(program="p"), theirs.ModelConnectionError, False),
+    (NotALlamaServer(program="p", needed_flags=("--model",)), theirs.ModelConnectionError, False),
     (NoPrivateFolder(program="p", reason="disk full"), theirs.ModelConnectionError, False),
     (
         ours.ModelFileInvalid(program="p", path="m", reason="gone"),
