@@ -140,6 +140,7 @@ def judged(*, gap_allowed: bool) -> Iterator[Watch]:
         watch.end()
     assert watch.stuck == [], "a child of ours sat in a pipe write"
     gap = clock.longest_gap
+    print(f"longest heartbeat gap {gap:.2f} s, own lateness {watch.lateness:.2f} s")
     # Our own lateness is the reference: on a machine without processors nobody's heart beats.
     assert gap_allowed or gap < _LONGEST_GAP + watch.lateness, "the hub did not turn"
     _judge_the_end(before)
