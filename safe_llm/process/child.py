@@ -17,7 +17,7 @@ from safe_llm.errors import CallTimeout, ProtocolViolation, SpawnFailed
 from safe_llm.limits import Limits, StopPolicy, StopStep
 from safe_llm.process.exits import ExitStatus
 from safe_llm.process.input import Input
-from safe_llm.process.output import Output, StreamStatistics
+from safe_llm.process.output import Output, Overflow, StreamStatistics
 from safe_llm.process.stop import KILL_NOW_GRACE
 from safe_llm.process.waking import Signal
 from safe_llm.protocol.lines import sanitise
@@ -55,8 +55,8 @@ class ChildStatistics:
 class Child:
     """A running process whose pipes are emptied whether or not anybody reads them here.
 
-    ``stdin``, ``stdout``, ``stderr`` are its streams. ``exited`` is set when it has ended,
-    ``drained`` when both outputs have, ``closed`` when in addition everything that it left behind
+    ``stdin``, ``stdout``, ``stderr`` are its streams, and ``replies`` where its command asks for
+    one more. ``exited`` is set when it has ended, ``drained`` when all outputs have, ``closed`` when in addition everything that it left behind
     has been swept. ``with`` and ``async with`` stop it at the end of the block.
     """
 
@@ -82,6 +82,14 @@ class Child:
         self.stdin = Input(name, self._poke_input)
         self.stdout = Output("stdout", name, max_line_bytes=limits.max_line_bytes)
         self.stderr = Output("stderr", name, max_line_bytes=limits.max_line_bytes)
+        self.replies = Output(
+            "replies",
+            name,
+            capacity_bytes=limits.max_message_bytes,
+            overflow=Overflow.FAIL,
+        )
+        if command.replies is None:
+            self.replies.end()
         self.spawned, self.exited, self.drained, self.closed = (Signal() for _ in range(4))
         self.spawn_error: SpawnFailed | None = None
         self.exit_status: ExitStatus | None = None
@@ -291,7 +299,7 @@ class Child:
             note=f"a child of process {owner}, which this one was forked from"
         )
         self.stdin.failure = self.stdin.failure or "it belongs to the process that was forked"
-        for output in (self.stdout, self.stderr):
+        for output in (self.stdout, self.stderr, self.replies):
             output.ended = True
             output.changed.set_after_fork()
         for one in (self.spawned, self.exited, self.drained, self.closed, self.stdin.flushed):

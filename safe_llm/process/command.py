@@ -42,6 +42,8 @@ class Command:
     ``env`` adds to what ``inherit_env`` (names and ``*`` patterns) lets through of ours; secrets
     belong there and never into ``argv``, which every user of the machine can read.
     ``stdin="null"`` gives the child an empty stdin instead of a pipe.
+    ``replies`` gives it one more pipe to write into, and is the name of the environment variable
+    that tells it the descriptor: a protocol of its own, into which no library can print.
     ``unbuffered``: ``"auto"`` asks Python children to flush each line; ``"stdbuf"`` also C programs
     that use libc dynamically; ``"pty"`` gives the child a terminal as its stdout, which any
     program honours, at the price of 4 KiB of buffer.
@@ -53,6 +55,7 @@ class Command:
     cwd: str | os.PathLike[str] | None = None
     stdin: Literal["pipe", "null"] = "pipe"
     unbuffered: Unbuffered | None = "auto"
+    replies: str | None = None
 
     def __post_init__(self) -> None:
         """Freeze what was given, and refuse what no system could start."""

@@ -37,17 +37,18 @@ _HINTS = {
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A process and our ends of its pipes; ``stdin`` is -1 where there is none."""
+    """A process and our ends of its pipes; ``stdin`` and ``replies`` are -1 where there is none."""
 
     pid: int
     stdin: int
     stdout: int
     stderr: int
+    replies: int = -1
 
     @property
     def descriptors(self) -> list[int]:
         """Our ends."""
-        return [fd for fd in (self.stdin, self.stdout, self.stderr) if fd >= 0]
+        return [fd for fd in (self.stdin, self.stdout, self.stderr, self.replies) if fd >= 0]
 
 
 def discard(launched: Launched) -> None:
@@ -91,6 +92,10 @@ def _launch(command: Command, argv: list[str], env: Mapping[str, str]) -> Launch
         else:
             stdout, stdout_theirs = _pipe(read_end=ours, write_end=theirs)
         stderr, stderr_theirs = _pipe(read_end=ours, write_end=theirs)
+        replies, replies_theirs = -1, -1
+        if command.replies is not None:
+            replies, replies_theirs = _pipe(read_end=ours, write_end=theirs)
+            env = {**env, command.replies: str(replies_theirs)}
         # preexec_fn would forbid vfork: 55 ms a spawn with 2 GiB in use, and rare deadlocks.
         process = subprocess.Popen(
             argv,
@@ -99,10 +104,11 @@ def _launch(command: Command, argv: list[str], env: Mapping[str, str]) -> Launch
             stderr=stderr_theirs,
             cwd=command.cwd,
             env=dict(env),
+            pass_fds=() if replies < 0 else (replies_theirs,),
             start_new_session=True,
         )
         process.returncode = 0  # or its finalizer would reap the child behind the hub's back
-        launched = Launched(process.pid, stdin, stdout, stderr)
+        launched = Launched(process.pid, stdin, stdout, stderr, replies)
         for fd in launched.descriptors:
             os.set_blocking(fd, False)  # our ends only: no other process has them
         ours.pop_all()

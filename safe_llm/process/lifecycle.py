@@ -78,6 +78,8 @@ class Lifecycle:
             exits.watch_by_thread(self._pid, self._report_exit)
         self._watch_output(self._child.stdout, launched.stdout)
         self._watch_output(self._child.stderr, launched.stderr)
+        if launched.replies >= 0:
+            self._watch_output(self._child.replies, launched.replies)
 
     @property
     def record(self) -> bytes:

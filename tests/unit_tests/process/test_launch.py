@@ -13,6 +13,7 @@ import pytest
 
 import safe_llm
 from safe_llm.errors import SpawnFailed
+from safe_llm.limits import NO_LIMITS
 from safe_llm.process import exits
 from safe_llm.process.command import Command
 from safe_llm.process.launch import discard, launch
@@ -43,6 +44,28 @@ def test_a_child_leads_a_session_of_its_own_and_holds_three_descriptors_only() -
     os.close(stranger)
     assert found["session"] == found["group"] == found["pid"] == child.pid
     assert found["descriptors"] == [0, 1, 2]
+
+
+def test_one_more_pipe_carries_what_its_outputs_cannot_disturb() -> None:
+    code = (
+        "import os; os.system('echo noise'); os.system('echo noise >&2');"
+        " os.write(int(os.environ['REPLIES']), b'x' * 300_000)"
+    )
+    with safe_llm.spawn(Command([sys.executable, "-c", code], replies="REPLIES")) as child:
+        assert child.wait(BOUND).code == 0
+        assert child.drained.wait(BOUND)
+        taken = child.replies.take_nowait(), child.stdout.take_nowait(), child.stderr.take_nowait()
+    assert taken == (b"x" * 300_000, b"noise\n", b"noise\n")
+    assert child.replies.ended
+
+
+def test_more_than_a_protocol_may_hold_fails_its_pipe_and_blocks_nobody() -> None:
+    code = "import os; [os.write(int(os.environ['REPLIES']), b'x' * 4096) for _ in range(100)]"
+    command = Command([sys.executable, "-c", code], replies="REPLIES")
+    with safe_llm.spawn(command, limits=NO_LIMITS.with_changes(max_message_bytes=1000)) as child:
+        assert child.wait(BOUND).code == 0
+    assert child.replies.overflowed
+    assert child.replies.take_nowait() == b""
 
 
 def test_it_starts_in_its_directory_with_its_arguments(tmp_path: Path) -> None:
