@@ -56,8 +56,9 @@ class Child:
     """A running process whose pipes are emptied whether or not anybody reads them here.
 
     ``stdin``, ``stdout``, ``stderr`` are its streams, and ``replies`` where its command asks for
-    one more. ``exited`` is set when it has ended, ``drained`` when all outputs have, ``closed`` when in addition everything that it left behind
-    has been swept. ``with`` and ``async with`` stop it at the end of the block.
+    one more. ``exited`` is set when it has ended, ``drained`` when all outputs have, ``closed``
+    when in addition everything that it left behind has been swept. ``with`` and ``async with``
+    stop it at the end of the block.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ class Attached:
         """Return what can be known: the calls in flight."""
         return SupervisorStatistics(
             state="ready",
-            pid=None,
+            pids=(),
             uptime=0.0,
             restarts=0,
             calls_in_flight=len(self._calls),

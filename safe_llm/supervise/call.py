@@ -21,10 +21,14 @@ class Call:
     """A call that can be ended with an error: by a deadline, by the watchdog, by a death."""
 
     def __init__(
-        self, limits: Limits, clock: RunClock, on_overdue: Callable[[Call, Overdue], None]
+        self,
+        limits: Limits,
+        clock: RunClock,
+        on_overdue: Callable[[Call, Overdue], None],
+        queued: float = 0.0,
     ) -> None:
         self.limits = limits
-        self.times = CallClock(limits, clock.now())
+        self.times = CallClock(limits, clock.now(), queued)
         self.scope = anyio.CancelScope()
         self.error: SafeLlmError | None = None
         self.tokens = 0

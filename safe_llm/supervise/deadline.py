@@ -24,14 +24,16 @@ class CallClock:
     """The times of one call: when it began, when the engine was ready, when it was last heard of.
 
     All times are of one ``RunClock``. A write counts: the clock runs from ``begun`` on, whatever
-    the call is busy with.
+    the call is busy with. ``queued`` are the seconds that it has waited for its turn before: they
+    count for the caller (L1), but not for the process (L4).
     """
 
-    __slots__ = ("begun", "first_heard", "last_heard", "limits", "ready")
+    __slots__ = ("begun", "first_heard", "last_heard", "limits", "queued", "ready")
 
-    def __init__(self, limits: Limits, now: float) -> None:
+    def __init__(self, limits: Limits, now: float, queued: float = 0.0) -> None:
         self.limits = limits
-        self.begun = now
+        self.queued = queued
+        self.begun = now - queued
         self.ready: float | None = None
         self.first_heard: float | None = None
         self.last_heard = now
@@ -57,11 +59,12 @@ class CallClock:
         limits = self.limits
         yield "L1 call", limits.call, self.begun
         if self.ready is None:
-            yield "L1 start", limits.start, self.begun
+            yield "L1 start", limits.start, self.begun + self.queued
             return
-        yield "L1 total", limits.total, self.ready
+        asked = self.ready - self.queued
+        yield "L1 total", limits.total, asked
         if self.first_heard is None:
-            yield "L1 first_token", limits.first_token, self.ready
+            yield "L1 first_token", limits.first_token, asked
         else:
             yield "L1 gap", limits.gap, self.last_heard
         yield "L4 job", limits.job, self.ready

@@ -12,7 +12,7 @@ import anyio
 import anyio.lowlevel
 
 from safe_llm.diagnose.procfs import session_cpu_seconds
-from safe_llm.errors import NotReady
+from safe_llm.errors import StartupFailed
 from safe_llm.events import LineWritten
 from safe_llm.observers.dispatcher import dispatcher
 from safe_llm.protocol.lines import LineSplitter, sanitise
@@ -45,7 +45,7 @@ class Keeper(Protocol):
     def became_ready(self) -> None:
         """It answers."""
 
-    def will_not_be_ready(self, error: NotReady) -> None:
+    def will_not_be_ready(self, error: StartupFailed) -> None:
         """It will never answer; stop it."""
 
     def stays_silent(self) -> None:
@@ -124,7 +124,7 @@ class Life:
         try:
             with self._portal.within(self._keeper.limits.start) as scope:
                 await wait_ready(self._program, self._child)
-        except NotReady as error:
+        except StartupFailed as error:
             self._keeper.will_not_be_ready(error)
             return
         if scope.cancelled_caught:

@@ -37,7 +37,7 @@ class Program(Protocol):
     async def is_ready(self, child: Child) -> bool:
         """Ask once, bounded; False when it does not answer yet.
 
-        Raises ``NotReady`` when it can be seen that this will never become true.
+        Raises ``StartupFailed`` when it can be seen that this will never become true.
         """
 
     def loaded(self, child: Child) -> float | None:

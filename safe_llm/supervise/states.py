@@ -36,10 +36,13 @@ RESTING: frozenset[State] = frozenset({"idle", "failed"})
 
 @dataclass(frozen=True, slots=True)
 class SupervisorStatistics:
-    """A supervised process at one moment. Times in seconds in which this process ran."""
+    """A supervised process, or several of a kind, at one moment.
+
+    Times in seconds in which this process ran.
+    """
 
     state: State
-    pid: int | None
+    pids: tuple[int, ...]
     uptime: float
     restarts: int
     calls_in_flight: int

@@ -32,7 +32,7 @@ from safe_llm.supervise.watchdog import Suspicion
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from safe_llm.errors import CallTimeout, RestartLimitReached
+    from safe_llm.errors import CallTimeout, RestartLimitReached, StartupFailed
     from safe_llm.events import Observer
     from safe_llm.limits import Limits, StopPolicy
     from safe_llm.process.child import Child
@@ -97,13 +97,15 @@ class Supervisor:
     # -- calls
 
     @asynccontextmanager
-    async def call(self, limits: Limits) -> AsyncIterator[Call]:
+    async def call(self, limits: Limits, queued: float = 0.0) -> AsyncIterator[Call]:
         """Have the program ready, and its work inside the block bounded by ``limits``.
+
+        ``queued`` are the seconds that the call has waited elsewhere before, and they count.
 
         Raises what ends the call: ``CallTimeout``, ``EngineDied``, ``StartupFailed``,
         ``RestartLimitReached``.
         """
-        call = Call(limits, self._portal.clock, self._overdue)
+        call = Call(limits, self._portal.clock, self._overdue, queued)
         self.calls.begin(call)
         clean = False
         try:
@@ -347,9 +349,9 @@ class Supervisor:
             )
         )
 
-    def will_not_be_ready(self, error: NotReady) -> None:
+    def will_not_be_ready(self, error: StartupFailed) -> None:
         """Fail the calls that wait, and stop it."""
-        self._leave("failed", error, error.reason)
+        self._leave("failed", error, error.what_happened())
 
     def stays_silent(self) -> None:
         """Fail the calls that wait for it to answer, and stop it."""
@@ -375,7 +377,7 @@ class Supervisor:
         err = child.stderr.statistics() if child else None
         return SupervisorStatistics(
             state=self.state,
-            pid=child.pid if child and running else None,
+            pids=(child.pid,) if child and running else (),
             uptime=self._now - self._ready_at if self.state == "ready" else 0.0,
             restarts=self.restarts,
             calls_in_flight=len(self.calls),
