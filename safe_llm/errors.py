@@ -207,7 +207,7 @@ class RemoteError(CallFailed):
 
     def what_happened(self) -> str:
         """The engine's own words."""
-        status = f" (HTTP {self.status})" if self.status is not None else ""
+        status = f" (status {self.status})" if self.status is not None else ""
         return f"{self.engine} refused the call{status}: {self.message}"
 
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from safe_llm.engines.registry import EngineSettings, Lease, lease
+from safe_llm.engines.lease import Lease, lease
+from safe_llm.engines.llama_server import LlamaServer
+from safe_llm.engines.settings import EngineSettings
 from safe_llm.engines.spec import LlamaServerSpec
 from safe_llm.limits import NO_LIMITS, Limits
 from tests.controls.standstill import threads_of
@@ -62,9 +64,10 @@ def temporary_files_of_its_own() -> Iterator[Path]:
 
 def program_of(engine: Lease) -> LlamaProgram:
     """The program behind a lease."""
-    program = engine._shared.engine._program
-    assert program is not None
-    return program
+    backend = engine._shared.engine
+    assert isinstance(backend, LlamaServer)
+    assert backend._program is not None
+    return backend._program
 
 
 def pid_of(engine: Lease) -> int:

@@ -1,22 +1,24 @@
 """What every engine offers to the adapters, in the trade's words. Names no framework and no server.
 
-An engine is one supervised process (or somebody else's, with ``base_url``) and a way to speak to
-it. Its blocking and its async methods do the same work: it is done on the portal, never in the
-caller's loop.
+An engine is one or more supervised processes (or somebody else's, with ``base_url``) and a way to
+speak to them. Its blocking and its async methods do the same work: it is done on the portal, never
+in the caller's loop.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from safe_llm.limits import Limits
+    from safe_llm.supervise.states import State
 
-FinishReason = Literal["stop", "length"]
-EngineState = Literal["idle", "starting", "ready", "restarting", "stopping", "failed"]
+FinishReason = Literal["stop", "length", "tool_calls"]
+Piece_co = TypeVar("Piece_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class CompletionChunk:
-    """A piece of a completion. The last one carries the reason, the usage and the timings."""
+    """A piece of a completion. The last one carries the reason, the usage and the timings.
+
+    ``logprobs`` has an entry for each token, in the words of llama-server's
+    ``completion_probabilities``.
+    """
 
     text: str
     logprobs: tuple[Mapping[str, Any], ...] = ()
@@ -55,13 +61,51 @@ class Completion:
     timings: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ChatChunk:
+    """A piece of an assistant's message; ``delta`` is as in OpenAI's streamed chat completions.
+
+    Its keys are ``role``, ``content``, ``reasoning_content`` and ``tool_calls``, whose entries
+    carry an ``index``, and ``arguments`` in pieces. The last chunk carries the rest.
+    """
+
+    delta: Mapping[str, Any]
+    logprobs: tuple[Mapping[str, Any], ...] = ()
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    timings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAnswer:
+    """A whole assistant's message as OpenAI writes it: ``role``, ``content``, ``tool_calls``."""
+
+    message: Mapping[str, Any]
+    finish_reason: FinishReason | None
+    usage: Usage | None
+    logprobs: tuple[Mapping[str, Any], ...] = ()
+    timings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """One vector for each text, in their order, of the length that the model has."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    prompt_tokens: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStatus:
-    """An engine at one moment. Sizes in bytes, times in seconds."""
+    """An engine at one moment. Sizes in bytes, times in seconds.
+
+    ``pid`` is its process, the first one where it has several, ``pids`` are all that run.
+    """
 
     name: str
-    state: EngineState
+    state: State
     pid: int | None
+    pids: tuple[int, ...]
     model: str
     uptime: float
     restarts: int
@@ -74,17 +118,17 @@ class EngineStatus:
     last_lines: tuple[str, ...]
 
 
-class CompletionStream(Protocol):
-    """A running completion, read by ``for`` or by ``async for``.
+class PieceStream(Protocol[Piece_co]):
+    """A running answer, read by ``for`` or by ``async for``.
 
     Leaving it early (``break`` and dropping it, ``close()``, ``aclose()``) cancels the work in the
     engine. How slowly it is read has no influence on the engine's deadlines.
     """
 
-    def __iter__(self) -> Iterator[CompletionChunk]: ...
-    def __next__(self) -> CompletionChunk: ...
-    def __aiter__(self) -> AsyncIterator[CompletionChunk]: ...
-    async def __anext__(self) -> CompletionChunk: ...
+    def __iter__(self) -> Iterator[Piece_co]: ...
+    def __next__(self) -> Piece_co: ...
+    def __aiter__(self) -> AsyncIterator[Piece_co]: ...
+    async def __anext__(self) -> Piece_co: ...
 
     def close(self) -> None:
         """Cancel what is still being generated."""
@@ -93,8 +137,17 @@ class CompletionStream(Protocol):
         """As ``close()``, for a task."""
 
 
+CompletionStream = PieceStream[CompletionChunk]
+ChatStream = PieceStream[ChatChunk]
+EmitText = Callable[[CompletionChunk], None]
+EmitChat = Callable[[ChatChunk], None]
+
+
 class Engine(Protocol):
-    """A text-completing engine as the adapters see it. ``body`` is in llama-server's own words.
+    """An engine as the adapters see it.
+
+    A completion's ``body`` is in the words of llama-server's ``/completion``, a chat's in those of
+    OpenAI's chat completions; what an engine cannot do of it is a ``MisuseError`` that names it.
 
     Every method raises ``CallFailed`` or ``StartupFailed`` errors inside the limits that it was
     given, and ``MisuseError`` after ``close()`` or when called on one of our own threads.
@@ -116,6 +169,26 @@ class Engine(Protocol):
 
     def stream(self, body: Mapping[str, Any], limits: Limits) -> CompletionStream:
         """Generate a completion piece by piece, for a thread or for a task."""
+        ...
+
+    def chat(self, body: Mapping[str, Any], limits: Limits) -> ChatAnswer:
+        """Answer a conversation, with the chat template of the model."""
+        ...
+
+    async def chat_async(self, body: Mapping[str, Any], limits: Limits) -> ChatAnswer:
+        """As ``chat()``, for a task; cancelling it cancels the work."""
+        ...
+
+    def stream_chat(self, body: Mapping[str, Any], limits: Limits) -> ChatStream:
+        """Answer a conversation piece by piece, for a thread or for a task."""
+        ...
+
+    def embed(self, texts: Sequence[str], limits: Limits) -> Embeddings:
+        """Return one vector for each text. The engine must have been made for ``embedding``."""
+        ...
+
+    async def embed_async(self, texts: Sequence[str], limits: Limits) -> Embeddings:
+        """As ``embed()``, for a task."""
         ...
 
     def tokenize(self, text: str, limits: Limits) -> list[int]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safe_llm.engines.interpreter import worker_command
 from safe_llm.engines.llama_server_flags import parse_help
 from safe_llm.errors import CallTimeout, MissingExtra, NotALlamaServer, ProtocolViolation
 from safe_llm.limits import NO_LIMITS, MiB, StopPolicy, StopStep
@@ -63,10 +63,8 @@ def _locate(explicit: str | None) -> Binary:
     if on_path:
         return Binary((on_path,), (), "PATH")
     if importlib.util.find_spec("xllamacpp") is not None:
-        argv = (sys.executable, "-m", "safe_llm.worker.llama_server")
-        # What this interpreter can import its child must be able to import.
-        path = os.pathsep.join(one for one in sys.path if one and Path(one).exists())
-        return Binary(argv, (("PYTHONPATH", path),), "the extra llama-server")
+        argv, env = worker_command("llama_server")
+        return Binary(argv, tuple(env.items()), "the extra llama-server")
     raise MissingExtra(
         what="a llama-server",
         extra="llama-server",

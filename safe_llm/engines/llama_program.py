@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from safe_llm.diagnose.procfs import resident_bytes
 from safe_llm.engines.binary import find_binary
 from safe_llm.engines.endpoint import open_endpoint
 from safe_llm.engines.http import HttpClient
 from safe_llm.engines.llama_server_flags import flags_for, has_flag
+from safe_llm.engines.loading import fraction_in_memory
 from safe_llm.engines.spec import check_model_file
 from safe_llm.errors import MisuseError, NotReady
 from safe_llm.process.command import Command
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from safe_llm.process.child import Child
 
 _OK, _LOADING, _NOT_SUPPORTED = 200, 503, 501
-_ALMOST = 0.99  # a loaded file is not yet a ready server
 _WISHES = {
     "verbosity": 3,  # the lowest at which it says what it listens on and what each request took
     "cache_ram_mib": 512,  # of prompts, beside the context; llama-server would take up to 8 GiB
@@ -135,12 +134,7 @@ class LlamaProgram:
 
     def loaded(self, child: Child) -> float | None:
         """How much of the model file is in memory: llama-server itself does not tell."""
-        resident = resident_bytes(child.pid)
-        try:
-            size = Path(self._spec.model_path).expanduser().stat().st_size
-        except OSError:  # it was removed since it was opened, which is allowed
-            return None
-        return min(resident / size, _ALMOST) if resident is not None and size else None
+        return fraction_in_memory(child.pid, self._spec.model_path)
 
     async def is_alive(self, child: Child) -> bool:
         """Ask on the work path: a frozen llama-server still answers ``/health`` with 200."""

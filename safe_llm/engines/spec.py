@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from safe_llm.errors import MisuseError, ModelFileInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _GGUF_MAGIC = b"GGUF"  # the first four bytes of every GGUF file, see ggml's docs/gguf.md
 _SMALLEST_GGUF_BYTES = 24  # magic, version, two counts: a file shorter than its header is cut off
@@ -51,6 +56,73 @@ class LlamaServerSpec:
 
     def __repr__(self) -> str:
         return f"<LlamaServerSpec {self.name}>"  # neither the key nor the environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlamaCppPythonSpec:
+    """llama-cpp-python in worker processes of ours: which model, and how it is constructed.
+
+    ``parameters`` are those of ``llama_cpp.Llama``, as JSON, only what the user set; build one
+    with ``of``. ``n_workers`` contexts serve as many calls at once, each in a process of its own;
+    they share the pages of the model file. ``chat_handler`` is a class of
+    ``llama_cpp.llama_chat_format`` and its arguments as JSON.
+    """
+
+    model_path: str
+    parameters: str = "{}"
+    n_workers: int = 1
+    chat_handler: tuple[str, str] | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    base_url: None = None
+
+    @classmethod
+    def of(
+        cls,
+        model_path: str,
+        parameters: Mapping[str, Any],
+        *,
+        chat_handler: tuple[str, Mapping[str, Any]] | None = None,
+        **fields: Any,
+    ) -> Self:
+        """Return the specification for parameters given as values."""
+        handler = None if chat_handler is None else (chat_handler[0], _as_json(chat_handler[1]))
+        return cls(
+            model_path=model_path,
+            parameters=_as_json(parameters),
+            chat_handler=handler,
+            **fields,
+        )
+
+    @property
+    def name(self) -> str:
+        """What messages call this engine."""
+        return f"llama-cpp-python({Path(self.model_path).name})"
+
+    def loading(self) -> dict[str, Any]:
+        """Return what the worker is told to load."""
+        handler = self.chat_handler
+        return {
+            "model_path": self.model_path,
+            "parameters": json.loads(self.parameters),
+            "chat_handler": None if handler is None else [handler[0], json.loads(handler[1])],
+            "verbose": True,
+        }
+
+    def __repr__(self) -> str:
+        return f"<LlamaCppPythonSpec {self.name}>"
+
+
+EngineSpec = LlamaServerSpec | LlamaCppPythonSpec
+
+
+def _as_json(values: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(values, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise MisuseError(
+            reason=f"a parameter cannot be sent to the engine's process: {error}",
+            hint="numbers, texts, lists and dictionaries can; Python objects cannot",
+        ) from error
 
 
 def check_model_file(path: str) -> str:

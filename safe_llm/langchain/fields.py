@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, InstanceOf, SecretStr, model_validator
 
 from safe_llm import __version__
 from safe_llm.engines.llama_program import refuse_changed_address
-from safe_llm.engines.registry import EngineSettings
+from safe_llm.engines.settings import EngineSettings
 from safe_llm.errors import MisuseError
 from safe_llm.events import Event
 from safe_llm.langchain.destinations import ToBody, warn_of_the_meaningless

@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from safe_llm.engines.registry import lease, warn_of_second_engine
+from safe_llm.engines.lease import lease, warn_of_second_engine
 from safe_llm.errors import MisuseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from safe_llm.engines.registry import EngineSettings, Lease
-    from safe_llm.engines.spec import LlamaServerSpec
+    from safe_llm.engines.lease import Lease
+    from safe_llm.engines.settings import EngineSettings
+    from safe_llm.engines.spec import EngineSpec
 
 
 class Leases:
@@ -29,10 +30,10 @@ class Leases:
 
     def __init__(self, made_in: int | None = None) -> None:
         self._made_in = os.getpid() if made_in is None else made_in
-        self._held: dict[LlamaServerSpec, tuple[Lease, EngineSettings]] = {}
+        self._held: dict[EngineSpec, tuple[Lease, EngineSettings]] = {}
         self._closed = False
 
-    def get(self, spec: LlamaServerSpec, settings: EngineSettings) -> Lease:
+    def get(self, spec: EngineSpec, settings: EngineSettings) -> Lease:
         """Return the lease on this engine. Raises ``MisuseError`` after ``give_up()``."""
         if self._closed:
             raise MisuseError(
@@ -64,7 +65,7 @@ class Leases:
     def __reduce__(self) -> tuple[Callable[[int], Leases], tuple[int]]:
         return Leases, (self._made_in,)
 
-    def _take(self, spec: LlamaServerSpec, settings: EngineSettings) -> Lease:
+    def _take(self, spec: EngineSpec, settings: EngineSettings) -> Lease:
         if self._made_in != os.getpid() and not spec.base_url:
             self._made_in = os.getpid()  # said once
             warn_of_second_engine(spec)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.outputs import GenerationChunk, LLMResult
 
-    from safe_llm.engines.registry import Lease
+    from safe_llm.engines.lease import Lease
     from safe_llm.langchain.leases import Leases
     from safe_llm.langchain.request import Request
 

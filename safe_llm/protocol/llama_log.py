@@ -32,7 +32,12 @@ def level_of(line: str, previous: int = logging.INFO) -> int:
     """
     if prefix := _PREFIX.match(line):
         return _LETTERS[prefix[1]]
+    return level_of_unmarked(line, previous)
+
+
+def level_of_unmarked(line: str, otherwise: int = logging.DEBUG) -> int:
+    """Return the level of a line without a prefix, as llama-cpp-python writes all of its own."""
     for begins, level in _UNPREFIXED:
         if begins.match(line):
             return level
-    return previous
+    return otherwise

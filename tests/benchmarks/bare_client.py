@@ -17,7 +17,7 @@ from tests.benchmarks.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from safe_llm.engines.registry import Lease
+    from safe_llm.engines.lease import Lease
 
 BOUND = 60.0  # seconds between two bytes
 _PREFIX = "data: "

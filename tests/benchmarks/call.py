@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safe_llm.engines.registry import EngineSettings, Lease, lease
+from safe_llm.engines.lease import Lease, lease
+from safe_llm.engines.settings import EngineSettings
 from safe_llm.engines.spec import LlamaServerSpec
 from safe_llm.limits import Limits
 from tests.benchmarks.alternation import alternate, middle

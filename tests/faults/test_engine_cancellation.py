@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from safe_llm.engines.registry import Lease
+    from safe_llm.engines.lease import Lease
     from tests.faults.conftest import Figure
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from safe_llm.engines.registry import EngineSettings, lease
+from safe_llm.engines.lease import lease
+from safe_llm.engines.settings import EngineSettings
 from safe_llm.errors import MisuseError
 from safe_llm.events import Event, LineWritten
 from safe_llm.limits import Limits
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from safe_llm.engines.registry import Lease
+    from safe_llm.engines.lease import Lease
     from tests.faults.conftest import Figure
 
 TOKENS = int(HELLO["n_predict"])  # type: ignore[call-overload]

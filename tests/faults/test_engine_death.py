@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from safe_llm.engines.base import CompletionChunk
-    from safe_llm.engines.registry import Lease
+    from safe_llm.engines.lease import Lease
     from tests.faults.conftest import Figure
 
 

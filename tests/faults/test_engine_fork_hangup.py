@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from safe_llm.engines.registry import EngineSettings, lease
+from safe_llm.engines.lease import lease
+from safe_llm.engines.settings import EngineSettings
 from safe_llm.engines.spec import LlamaServerSpec
 from safe_llm.limits import Limits
 from tests.models import smollm2_path
@@ -17,7 +18,7 @@ from tests.models import smollm2_path
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from safe_llm.engines.registry import Lease
+    from safe_llm.engines.lease import Lease
 
 _BOUND = 10.0  # seconds; it takes a few milliseconds
 _LONG = {"prompt": "Count: one, two,", "n_predict": -1, "ignore_eos": True}

@@ -38,7 +38,7 @@ from tests.llama_engine import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from safe_llm.engines.registry import Lease
+    from safe_llm.engines.lease import Lease
     from tests.faults.conftest import Figure
 
 SOON = 0.3  # seconds: a limit that is reached at once

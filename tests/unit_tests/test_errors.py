@@ -110,7 +110,7 @@ CASES: list[tuple[SafeLlmError, str]] = [
     (RemoteError(engine="tiny", message="no slot"), "tiny refused the call: no slot"),
     (
         RemoteError(engine="tiny", message="bad grammar", status=400),
-        "tiny refused the call (HTTP 400): bad grammar",
+        "tiny refused the call (status 400): bad grammar",
     ),
     (
         PromptTooLong(

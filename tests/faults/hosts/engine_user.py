@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safe_llm import CallTimeout, Limits
-from safe_llm.engines.registry import EngineSettings, Lease, lease, shutdown
+from safe_llm.engines.lease import Lease, lease
+from safe_llm.engines.registry import shutdown
+from safe_llm.engines.settings import EngineSettings
 from safe_llm.limits import NO_LIMITS
 from safe_llm.observers.logs import LogObserver
 from tests.faults.hosts import introduce, report

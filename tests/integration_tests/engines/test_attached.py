@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from safe_llm.engines.registry import EngineSettings, Lease, lease
+from safe_llm.engines.lease import Lease, lease
+from safe_llm.engines.settings import EngineSettings
 from safe_llm.engines.spec import LlamaServerSpec
 from safe_llm.errors import CallTimeout, MisuseError, RemoteError
 from tests.children import python_child

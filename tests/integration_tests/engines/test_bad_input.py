@@ -123,7 +123,7 @@ def test_a_prompt_that_is_longer_than_the_context_is_so_by_a_number(model: Path)
 
 def test_a_request_that_the_server_refuses_is_refused_in_its_words(model: Path) -> None:
     with leased(tiny_spec(model)) as engine:
-        with pytest.raises(RemoteError, match="HTTP 400"):
+        with pytest.raises(RemoteError, match="status 400"):
             engine.complete({**HELLO, "grammar": "root ::= ((("}, PATIENT)
         with pytest.raises(MisuseError, match="cannot be written as JSON"):
             engine.complete({**HELLO, "temperature": float("nan")}, PATIENT)

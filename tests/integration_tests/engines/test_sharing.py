@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from safe_llm.engines.registry import EngineSettings, Lease, lease
+from safe_llm.engines.lease import Lease, lease
+from safe_llm.engines.settings import EngineSettings
 from safe_llm.errors import EngineDied, MisuseError
 from safe_llm.events import Event, Progressed
 from safe_llm.observers.dispatcher import dispatcher

@@ -33,7 +33,7 @@ OVERFLOW = {
 def test_an_error_of_the_server_is_shown_in_its_own_words(body: Any, message: str) -> None:
     error = remote_error("engine", 400, json.dumps(body).encode())
     assert (error.message, error.status) == (message, 400)
-    assert str(error) == f"engine refused the call (HTTP 400): {message}"
+    assert str(error) == f"engine refused the call (status 400): {message}"
 
 
 @pytest.mark.parametrize(

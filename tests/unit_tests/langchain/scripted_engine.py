@@ -89,6 +89,7 @@ class ScriptedEngine:
             name="scripted",
             state="ready",
             pid=4711,
+            pids=(4711,),
             model="m.gguf",
             uptime=3.0,
             restarts=1,

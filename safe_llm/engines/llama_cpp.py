@@ -1,0 +1,131 @@
+"""The llama-cpp-python engine: the library that people have, in worker processes of ours.
+
+A context of llama.cpp takes one call at a time, and two at once abort the process: so each worker
+has one context and gets one call, and the others wait in one queue.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from safe_llm.engines.llama_cpp_answers import read_chat, read_completion, refusal
+from safe_llm.engines.llama_cpp_program import LlamaCppProgram
+from safe_llm.engines.llama_cpp_request import chat_arguments, completion_arguments
+from safe_llm.engines.llama_server_answers import checked_embeddings
+from safe_llm.engines.worker_session import Hangup
+from safe_llm.errors import RemoteError
+from safe_llm.supervise.crew import Crew, Member
+from safe_llm.supervise.portal import Portal, portal
+from safe_llm.supervise.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from safe_llm.engines.backend import MakeRoom
+    from safe_llm.engines.base import Embeddings, EmitChat, EmitText
+    from safe_llm.engines.settings import EngineSettings
+    from safe_llm.engines.spec import LlamaCppPythonSpec
+    from safe_llm.limits import Limits
+    from safe_llm.protocol.worker import Reply
+
+_DEATH_GRACE = 0.5  # a conversation that ended is mostly the first sign of a death
+
+
+class LlamaCppPython:
+    """llama-cpp-python, started at its first call. All but ``status`` runs on the portal."""
+
+    def __init__(
+        self, spec: LlamaCppPythonSpec, settings: EngineSettings, make_room: MakeRoom
+    ) -> None:
+        self.spec = spec
+        self.settings = settings
+        self.portal: Portal = portal()
+        self.used_at = 0.0
+        members = [self._member(make_room) for _ in range(spec.n_workers)]
+        self.session = Crew(spec.name, members, self.portal)
+
+    def _member(self, make_room: MakeRoom) -> Member[LlamaCppProgram]:
+        settings = self.settings
+        program = LlamaCppProgram(
+            self.spec, self.portal, settings.limits.max_message_bytes, make_room
+        )
+        supervisor = Supervisor(
+            program,
+            self.portal,
+            limits=_limits(settings.limits),
+            stop_policy=settings.stop_policy,
+            restart_policy=settings.restart_policy,
+            idle_timeout=settings.idle_timeout,
+            observers=settings.observers,
+        )
+        return Member(program, supervisor)
+
+    async def start(self, limits: Limits) -> None:
+        """Have all workers ready."""
+        await self.session.start(limits)
+
+    async def generate(self, body: Mapping[str, Any], limits: Limits, emit: EmitText) -> None:
+        """Complete one prompt, handing each piece to ``emit``."""
+        arguments = completion_arguments(body)
+        async with self._asking("complete", arguments, limits) as replies:
+            async for reply in replies:
+                emit(read_completion(reply))
+
+    async def converse(self, body: Mapping[str, Any], limits: Limits, emit: EmitChat) -> None:
+        """Answer one conversation, handing each piece to ``emit``."""
+        arguments = chat_arguments(body)
+        async with self._asking("chat", arguments, limits) as replies:
+            async for reply in replies:
+                emit(read_chat(reply))
+
+    async def embed(self, texts: Sequence[str], limits: Limits) -> Embeddings:
+        """Return one vector for each text."""
+        asked = {"texts": list(texts), "normalize": True}
+        answer = await self._answer("embed", asked, limits)
+        vectors, usage = answer.get("vectors") or [], answer.get("usage")
+        return checked_embeddings(vectors, len(texts), peer=self.spec.name, usage=usage)
+
+    async def tokenize(self, text: str, limits: Limits) -> list[int]:
+        """Return the tokens of a text, without special ones added."""
+        answer = await self._answer("tokenize", {"text": text}, limits)
+        tokens: list[int] = answer["tokens"]
+        return tokens
+
+    async def _answer(
+        self, do: str, arguments: Mapping[str, Any], limits: Limits
+    ) -> Mapping[str, Any]:
+        data: Mapping[str, Any] = {}
+        async with self._asking(do, arguments, limits) as replies:
+            async for reply in replies:
+                data = reply.data
+        return data
+
+    @asynccontextmanager
+    async def _asking(
+        self, do: str, arguments: Mapping[str, Any], limits: Limits
+    ) -> AsyncIterator[AsyncIterator[Reply]]:
+        """Ask a worker that has nothing else to do, and raise what it or its death refuses."""
+        async with self.session.call(limits) as (member, call):
+            try:
+                async with member.program.session.ask(do, arguments) as replies:
+
+                    async def accepted() -> AsyncIterator[Reply]:
+                        async for reply in replies:
+                            call.heard()
+                            if reply.kind == "error":
+                                raise refusal(self.spec.name, reply.data)
+                            yield reply
+
+                    yield accepted()
+            except Hangup:
+                died = await member.supervisor.death_of(_DEATH_GRACE)
+                raise died or RemoteError(
+                    engine=self.spec.name, message="the worker ended its conversation"
+                ) from None
+
+
+def _limits(limits: Limits) -> Limits:
+    if limits.flood_action is None:  # its log is as long as we have asked for
+        return limits.with_changes(flood_action="warn")
+    return limits
