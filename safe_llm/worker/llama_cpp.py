@@ -1,0 +1,88 @@
+"""llama-cpp-python in a process of its own: ``python -m safe_llm.worker.llama_cpp``.
+
+Speaks ``protocol.worker`` over stdin and the pipe named by ``SAFE_LLM_REPLIES``; stdout and stderr
+belong to the library and are logs. One call at a time, on the main thread: two at once on one
+context abort the process.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from safe_llm.protocol.worker import REPLIES_VARIABLE
+from safe_llm.worker.conversation import Cancelled, Conversation
+
+if TYPE_CHECKING:
+    from safe_llm.protocol.worker import Request
+    from safe_llm.worker.llama_cpp_model import Model
+
+EXIT_FAILED = 1
+EXIT_MISUSED = 2
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+def main() -> int:
+    """Serve until the requests end, which ends the process; return only when it cannot."""
+    for number in _ENDING:  # the kernel acts also while native code holds the interpreter's lock
+        signal.signal(number, signal.SIG_DFL)
+    replies = os.environ.pop(REPLIES_VARIABLE, "")
+    if not replies.isdecimal():
+        sys.stderr.write(f"error: {REPLIES_VARIABLE} names no descriptor: start it by safe_llm\n")
+        return EXIT_MISUSED
+    conversation = Conversation(_private_stdin(), int(replies))
+    os.set_inheritable(int(replies), False)
+    model = _load(conversation, conversation.next())
+    if model is None:
+        return EXIT_FAILED
+    while True:
+        _serve(conversation, model, conversation.next())
+
+
+def _private_stdin() -> int:
+    """Take stdin away from everybody else in this process; what it starts gets an empty one."""
+    requests = os.dup(0)  # not inheritable
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    return requests
+
+
+def _load(conversation: Conversation, request: Request) -> Model | None:
+    try:
+        from safe_llm.worker import llama_cpp_model as loading  # noqa: PLC0415  it may be absent
+    except ImportError as error:
+        refusal = {"kind": "not_installed", "message": f"llama_cpp cannot be imported: {error}"}
+        conversation.conclude(request.id, "error", refusal)
+        return None
+    conversation.reply(request.id, "hello", {"version": loading.VERSION})
+    try:
+        model = loading.load(request.arguments, conversation.attend)
+    except loading.CannotLoad as error:
+        refusal = {"kind": error.kind, "message": str(error)}
+        conversation.conclude(request.id, "error", refusal)
+        return None
+    conversation.conclude(request.id, "done", loading.description(model))
+    return model
+
+
+def _serve(conversation: Conversation, model: Model, request: Request) -> None:
+    from safe_llm.worker.llama_cpp_calls import Refused, perform  # noqa: PLC0415  as above
+
+    try:
+        for kind, data in perform(model, request.do, request.arguments):
+            answer = conversation.reply if kind == "chunk" else conversation.conclude
+            answer(request.id, kind, data)
+    except Cancelled:
+        cancelled = {"kind": "cancelled", "message": "cancelled"}
+        conversation.conclude(request.id, "error", cancelled)
+    except Refused as refused:
+        conversation.conclude(request.id, "error", refused.data)
+    finally:
+        conversation.predicted_tokens += model.tally.predicted
+
+
+if __name__ == "__main__":
+    sys.exit(main())
