@@ -12,8 +12,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from safe_llm import __version__
-from safe_llm.cli.interrupts import held_interrupts
 from safe_llm.errors import MissingExtra, SafeLlmError
+from safe_llm.measure.interrupts import held_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,41 +7,37 @@ byte out of the unread pipe, and leaves nothing running.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from safe_llm.cli import render
-from safe_llm.cli.demo_chain import MAX_TOKENS, TokenCount, chain, question
-from safe_llm.cli.demo_model import find_model
+from safe_llm.cli.demo_chain import TokenCount, as_llm, chain, question
 from safe_llm.cli.facts import DemoFacts, NaiveFacts, SafeFacts
-from safe_llm.cli.interrupts import held_interrupts
-from safe_llm.cli.naive import NaiveOrchestrator
 from safe_llm.cli.screen import Screen
-from safe_llm.cli.standstill import Look, capacity_bytes, look_at, stands_still
-from safe_llm.engines.binary import Binary, find_binary
-from safe_llm.engines.endpoint import open_endpoint
-from safe_llm.engines.llama_server_flags import flags_for
+from safe_llm.engines.binary import find_binary
 from safe_llm.langchain import LlamaCpp
+from safe_llm.measure.interrupts import made_whole
+from safe_llm.measure.llama_server import CONTEXT_TOKENS, THREADS, begin, verbosity_flags
+from safe_llm.measure.model import find_model
+from safe_llm.measure.pipe import capacity_bytes
+from safe_llm.measure.prompts import MAX_TOKENS
+from safe_llm.measure.proof import watch
+from safe_llm.measure.standstill import stands_still
+from safe_llm.measure.subject import STREAMS
+from safe_llm.measure.unread import Unread
 from safe_llm.process.hub import hub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from safe_llm.engines.endpoint import Endpoint
+    from safe_llm.engines.binary import Binary
+    from safe_llm.measure.llama_server import LlamaServerTalk
 
 _DEBUG, _TRACE = 5, 4  # llama-server's -lv: at 5 a load alone overfills the pipe, at 4 it does not
-_CONTEXT = 2048  # tokens: the questions are short
-# Threads of an engine wait for one another by spinning: as many as there are logical processors
-# made 30 requests take 58 s on a busy machine, half of them 12 s; on an idle one it makes no odds.
-_THREADS = max(1, (os.cpu_count() or 2) // 2)
 _BOUND = 60.0  # seconds for one naive run; idle machines need 2 (-lv 5) and 6 (-lv 4)
-_INTERVAL = 0.1  # seconds between two looks
+_PATIENCE = 60.0  # seconds for one answer: the bound of the run comes before
 
 
 def run(*, requests: int, model: str | None, as_json: bool) -> None:
@@ -71,48 +67,35 @@ def show_naive(
 ) -> NaiveFacts:
     """Run the naive orchestrator until it stands still, at most ``_BOUND`` seconds."""
     screen.show(render.naive_heading(number, verbosity))
-    made = ExitStack()
-    try:
-        with held_interrupts():
-            endpoint = open_endpoint("llama-server", sockets=binary.knows_sockets)
-            made.callback(endpoint.clean_up)
-            argv = _naive_argv(binary, endpoint, model, verbosity)
-            naive = made.enter_context(NaiveOrchestrator(argv, dict(binary.env), endpoint))
-        facts = watch(screen, naive, verbosity)
-    finally:
-        with held_interrupts():
-            made.close()
+    flags = verbosity_flags(binary, verbosity)
+    with (
+        made_whole(begin(binary, model, flags)) as start,
+        made_whole(Unread(start, STREAMS, ask)) as naive,
+    ):
+        facts = watch_it_freeze(screen, naive, verbosity)
     screen.show(render.naive_verdict(facts))
     return facts
 
 
-def _naive_argv(binary: Binary, endpoint: Endpoint, model: str, verbosity: int) -> list[str]:
-    parameters = {
-        "model": model,
-        "n_ctx": _CONTEXT,
-        "n_threads": _THREADS,
-        "n_parallel": 1,
-        "verbosity": verbosity,
-    }
-    flags = flags_for(parameters, binary.known_flags, program="llama-server")
-    return [*binary.argv, *endpoint.host_arguments, *flags]
+def ask(talk: LlamaServerTalk, number: int) -> None:
+    """Run the chain once, as a program without safe_llm would."""
+    llm = as_llm(partial(talk.complete, until=time.monotonic() + _PATIENCE))
+    chain(llm).invoke(question(number))
 
 
-def watch(screen: Screen, naive: NaiveOrchestrator, verbosity: int) -> NaiveFacts:
+def watch_it_freeze(screen: Screen, naive: Unread[LlamaServerTalk], verbosity: int) -> NaiveFacts:
     """Watch the pipe fill until nothing moves any more."""
-    capacity = capacity_bytes(naive.log_descriptor)
-    looks: list[Look] = []
-    for look in _looks(naive):
+    capacity = capacity_bytes(naive.logs[-1])
+    looks = []
+    for look in watch(naive, seconds=_BOUND):
         looks.append(look)
         fraction = look.unread_bytes / capacity if capacity else 0.0
         screen.update(fraction, partial(render.meter, look.unread_bytes, capacity, look.answered))
-        if stands_still(looks):
-            break
     last = looks[-1]
     frozen = stands_still(looks)
     return NaiveFacts(
         verbosity=verbosity,
-        became_ready=naive.is_ready,
+        became_ready=naive.ready_at is not None,
         answered=last.answered,
         last_answer_at=next(one.at for one in looks if one.answered == last.answered),
         seconds=last.at,
@@ -120,17 +103,8 @@ def watch(screen: Screen, naive: NaiveOrchestrator, verbosity: int) -> NaiveFact
         capacity_bytes=capacity,
         frozen=frozen,
         reason=last.words if frozen else "",
-        health=naive.ask_health() if frozen else "",
+        health=naive.talk.health() if frozen else "",
     )
-
-
-def _looks(naive: NaiveOrchestrator) -> Iterator[Look]:
-    began = time.monotonic()
-    at = 0.0
-    while at < _BOUND and naive.process.poll() is None:
-        at = time.monotonic() - began
-        yield look_at(naive.process.pid, naive.log_descriptor, at=at, answered=naive.answered)
-        time.sleep(_INTERVAL)
 
 
 def show_safe(screen: Screen, number: int, model: str, requests: int) -> SafeFacts:
@@ -138,8 +112,8 @@ def show_safe(screen: Screen, number: int, model: str, requests: int) -> SafeFac
     screen.show(render.safe_heading(number, (_DEBUG, requests)))
     llm = LlamaCpp(
         model_path=model,
-        n_ctx=_CONTEXT,
-        n_threads=_THREADS,
+        n_ctx=CONTEXT_TOKENS,
+        n_threads=THREADS,
         n_parallel=1,
         max_tokens=MAX_TOKENS,
         temperature=0,

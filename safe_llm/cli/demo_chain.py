@@ -9,21 +9,19 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import PromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda
 
+from safe_llm.measure import prompts
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from langchain_core.outputs import LLMResult
 
-# A beginning to be continued: any model can, whatever template its questions would need.
-PROMPT = PromptTemplate.from_template("The capital of {country} is")
-MAX_TOKENS = 16  # a sentence or two
-
-_COUNTRIES = ("France", "Italy", "Japan", "Egypt", "Norway", "Peru", "Kenya", "Greece", "Chile")
+PROMPT = PromptTemplate.from_template(prompts.TEMPLATE)
 
 
 def question(number: int) -> dict[str, str]:
     """Return the input of the ``number``-th request."""
-    return {"country": _COUNTRIES[number % len(_COUNTRIES)]}
+    return {"country": prompts.country(number)}
 
 
 def chain(llm: Runnable[Any, str]) -> Runnable[dict[str, str], str]:

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from safe_llm.cli.interrupts import held_interrupts
+from safe_llm.measure.interrupts import held_interrupts
 
 
 def test_an_interrupt_waits_for_the_end_of_the_block() -> None:

@@ -5,16 +5,14 @@ Reads /proc and asks the kernel how full a pipe is; takes no byte out of it, sto
 
 from __future__ import annotations
 
-import fcntl
-import struct
-import termios
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from safe_llm.diagnose.procfs import session_cpu_seconds, snapshot
+from safe_llm.measure.pipe import unread_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _STILL = 1.0  # seconds without any movement, with a thread seen in a pipe write
 _STILL_UNEXPLAINED = 5.0  # seconds, where nothing can be seen of its threads (macOS)
@@ -53,30 +51,14 @@ def stands_still(looks: Sequence[Look]) -> bool:
     return bool(earlier) and not last.moved_since(earlier[-1])
 
 
-def look_at(pid: int, descriptor: int, *, at: float, answered: int) -> Look:
-    """Look once at the process whose output is read, or not, from ``descriptor``."""
+def look_at(pid: int, descriptors: Iterable[int], *, at: float, answered: int) -> Look:
+    """Look once at the process whose logs are read, or not, from ``descriptors``."""
     seen = snapshot(pid)
     return Look(
         at=at,
-        unread_bytes=unread_bytes(descriptor),
+        unread_bytes=sum(map(unread_bytes, descriptors)),
         answered=answered,
         cpu_seconds=session_cpu_seconds(pid),
         is_blocked=None if seen is None else any(t.blocked_descriptor for t in seen.threads),
         words="" if seen is None else seen.describe(),
     )
-
-
-def unread_bytes(descriptor: int) -> int:
-    """Return how many bytes wait in a pipe."""
-    size = struct.calcsize("i")
-    answer = fcntl.ioctl(descriptor, termios.FIONREAD, bytes(size))
-    return int(struct.unpack("i", answer)[0])
-
-
-def capacity_bytes(descriptor: int) -> int | None:
-    """Return how many bytes a pipe can hold at most; None where the kernel does not say.
-
-    Small writes fill it sooner: each may take a page of its own.
-    """
-    command = getattr(fcntl, "F_GETPIPE_SZ", None)
-    return None if command is None else int(fcntl.fcntl(descriptor, command))

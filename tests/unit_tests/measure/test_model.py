@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from safe_llm.cli.demo_model import find_model
 from safe_llm.errors import MissingExtra, ModelFileInvalid
+from safe_llm.measure.model import find_model
 
 if TYPE_CHECKING:
     from pathlib import Path

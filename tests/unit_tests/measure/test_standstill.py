@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import fcntl
-import os
 from dataclasses import replace
 
 import pytest
 
-from safe_llm.cli.standstill import Look, capacity_bytes, stands_still, unread_bytes
+from safe_llm.measure.standstill import Look, stands_still
 
 FIRST = Look(
     at=0.0, unread_bytes=65_000, answered=3, cpu_seconds=7.0, is_blocked=True, words="blocked"
@@ -40,24 +38,3 @@ def test_where_nothing_can_be_seen_of_its_threads_more_patience_is_needed() -> N
 
 def test_one_look_proves_nothing() -> None:
     assert not stands_still([FIRST])
-
-
-def test_what_waits_in_a_pipe_is_counted_and_not_taken() -> None:
-    reader, writer = os.pipe()
-    try:
-        os.write(writer, b"twelve bytes")
-        assert (unread_bytes(reader), unread_bytes(reader)) == (12, 12)
-        assert os.read(reader, 100) == b"twelve bytes"
-    finally:
-        os.close(reader)
-        os.close(writer)
-
-
-def test_the_capacity_of_a_pipe_is_the_kernels_figure() -> None:
-    reader, writer = os.pipe()
-    try:
-        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
-        assert capacity_bytes(reader) == 4096
-    finally:
-        os.close(reader)
-        os.close(writer)
