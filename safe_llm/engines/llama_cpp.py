@@ -6,7 +6,6 @@ has one context and gets one call, and the others wait in one queue.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from safe_llm.engines.llama_cpp_answers import read_chat, read_completion, refusal
@@ -20,7 +19,7 @@ from safe_llm.supervise.portal import Portal, portal
 from safe_llm.supervise.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from safe_llm.engines.backend import MakeRoom
     from safe_llm.engines.base import Embeddings, EmitChat, EmitText
@@ -67,17 +66,19 @@ class LlamaCppPython:
 
     async def generate(self, body: Mapping[str, Any], limits: Limits, emit: EmitText) -> None:
         """Complete one prompt, handing each piece to ``emit``."""
-        arguments = completion_arguments(body)
-        async with self._asking("complete", arguments, limits) as replies:
-            async for reply in replies:
-                emit(read_completion(reply))
+
+        def take(reply: Reply) -> None:
+            emit(read_completion(reply))
+
+        await self._ask("complete", completion_arguments(body), limits, take)
 
     async def converse(self, body: Mapping[str, Any], limits: Limits, emit: EmitChat) -> None:
         """Answer one conversation, handing each piece to ``emit``."""
-        arguments = chat_arguments(body)
-        async with self._asking("chat", arguments, limits) as replies:
-            async for reply in replies:
-                emit(read_chat(reply))
+
+        def take(reply: Reply) -> None:
+            emit(read_chat(reply))
+
+        await self._ask("chat", chat_arguments(body), limits, take)
 
     async def embed(self, texts: Sequence[str], limits: Limits) -> Embeddings:
         """Return one vector for each text."""
@@ -95,29 +96,28 @@ class LlamaCppPython:
     async def _answer(
         self, do: str, arguments: Mapping[str, Any], limits: Limits
     ) -> Mapping[str, Any]:
-        data: Mapping[str, Any] = {}
-        async with self._asking(do, arguments, limits) as replies:
-            async for reply in replies:
-                data = reply.data
-        return data
+        answers: list[Mapping[str, Any]] = []
+        await self._ask(do, arguments, limits, lambda reply: answers.append(reply.data))
+        return answers[-1]
 
-    @asynccontextmanager
-    async def _asking(
-        self, do: str, arguments: Mapping[str, Any], limits: Limits
-    ) -> AsyncIterator[AsyncIterator[Reply]]:
+    async def _ask(
+        self,
+        do: str,
+        arguments: Mapping[str, Any],
+        limits: Limits,
+        take: Callable[[Reply], None],
+    ) -> None:
         """Ask a worker that has nothing else to do, and raise what it or its death refuses."""
         async with self.session.call(limits) as (member, call):
+
+            def hear(reply: Reply) -> None:
+                call.heard()
+                if reply.kind == "error":
+                    raise refusal(self.spec.name, reply.data)
+                take(reply)
+
             try:
-                async with member.program.session.ask(do, arguments) as replies:
-
-                    async def accepted() -> AsyncIterator[Reply]:
-                        async for reply in replies:
-                            call.heard()
-                            if reply.kind == "error":
-                                raise refusal(self.spec.name, reply.data)
-                            yield reply
-
-                    yield accepted()
+                await member.program.session.ask(do, arguments, hear)
             except Hangup:
                 died = await member.supervisor.death_of(_DEATH_GRACE)
                 raise died or RemoteError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from safe_llm.engines.backend import MakeRoom
     from safe_llm.engines.spec import LlamaCppPythonSpec
     from safe_llm.process.child import Child
+    from safe_llm.protocol.worker import Reply
     from safe_llm.supervise.portal import Portal
     from safe_llm.supervise.program import Busy
 
@@ -90,15 +92,14 @@ class LlamaCppProgram:
         return self._is_loaded
 
     async def _load(self, session: WorkerSession, child: Child) -> None:
-        try:
-            async with session.ask("load", self._spec.loading()) as replies:
-                async for reply in replies:
-                    if reply.kind == "error":
-                        self._refusal = self._refused(reply.data, child)
-                    elif reply.kind == "done":
-                        self.model, self._is_loaded = reply.data, True
-        except Hangup:
-            return  # its exit says why
+        def take(reply: Reply) -> None:
+            if reply.kind == "error":
+                self._refusal = self._refused(reply.data, child)
+            elif reply.kind == "done":
+                self.model, self._is_loaded = reply.data, True
+
+        with suppress(Hangup):  # its exit says why
+            await session.ask("load", self._spec.loading(), take)
 
     def _refused(self, data: Mapping[str, Any], child: Child) -> StartupFailed:
         kind, reason = str(data.get("kind")), str(data.get("message"))
@@ -121,12 +122,10 @@ class LlamaCppProgram:
         """Ask the thread that does the work; it answers between two tokens."""
         del child
         try:
-            async with self.session.ask("ping") as replies:
-                async for _ in replies:
-                    return True
+            await self.session.ask("ping", {}, lambda _: None)
         except Hangup:
             return False
-        return False
+        return True
 
     async def busy(self, child: Child) -> Busy | None:
         """The calls that it has not given back."""

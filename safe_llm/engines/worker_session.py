@@ -5,9 +5,7 @@ Lives on the portal, for one incarnation. Sets no deadline: those are the call's
 
 from __future__ import annotations
 
-import math
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +17,10 @@ from safe_llm.protocol.worker import Reply, ReplyReader, encode
 from safe_llm.supervise.program import Busy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-
-    from anyio.streams.memory import MemoryObjectSendStream
+    from collections.abc import Callable, Mapping
 
     from safe_llm.process.child import Child
 
-LOAD = 0  # the number of the first request, and of every reply that belongs to it
 _ENDINGS = ("done", "error")
 _NO_WORK = ("load", "ping")
 
@@ -34,16 +29,32 @@ class Hangup(Exception):
     """The worker's side of the conversation has ended, most likely with the worker."""
 
 
-@dataclass(eq=False)
 class _Question:
-    """A request that has not been concluded, and who waits for its replies, if anybody still does.
+    """A request that has not been concluded, and who is told of its replies.
 
-    The stream has no bound: what a worker can say to one request is bounded by its context.
+    Nobody is, once they have left; it stays open until the worker has given the work back.
     """
 
-    replies: MemoryObjectSendStream[Reply]
-    is_work: bool
-    answered: bool = False
+    def __init__(self, take: Callable[[Reply], None], *, is_work: bool) -> None:
+        self.take: Callable[[Reply], None] | None = take
+        self.is_work = is_work
+        self.was_answered = False
+        self.over = anyio.Event()
+        self.error: BaseException | None = None
+
+    def hear(self, reply: Reply) -> None:
+        self.was_answered = True
+        if self.take is not None:
+            try:
+                self.take(reply)
+            except Exception as error:
+                self.end(error)
+        if reply.kind in _ENDINGS:
+            self.end()
+
+    def end(self, error: BaseException | None = None) -> None:
+        self.take, self.error = None, self.error or error
+        self.over.set()
 
 
 class WorkerSession:
@@ -53,66 +64,59 @@ class WorkerSession:
         self._child = child
         self._name = name
         self._reader = ReplyReader(max_message_bytes, peer=name)
-        self._numbers = count(LOAD)
+        self._numbers = count()
         self._open: dict[int, _Question] = {}
-        self._over = False
-        self.failure: ProtocolViolation | None = None
+        self._end: Exception | None = None
 
     @property
     def busy(self) -> Busy:
         """The calls that the worker has not given back, whether or not anybody waits for them."""
         work = [one for one in self._open.values() if one.is_work]
-        return Busy(len(work), sum(1 for one in work if not one.answered))
+        return Busy(len(work), sum(1 for one in work if not one.was_answered))
 
-    @asynccontextmanager
     async def ask(
-        self, do: str, arguments: Mapping[str, Any] | None = None
-    ) -> AsyncIterator[AsyncIterator[Reply]]:
-        """Send a request; the replies inside the block end with a ``done`` or an ``error``.
+        self, do: str, arguments: Mapping[str, Any], take: Callable[[Reply], None]
+    ) -> None:
+        """Send a request, give ``take`` each reply, and return after the one that concludes it.
 
-        Leaving the block before that cancels the work. Raises ``Hangup`` when the conversation
-        ends first, ``ProtocolViolation`` when the worker said what nobody can understand, and
-        ``MisuseError`` for what cannot be written as JSON.
+        ``take`` is called where the replies are read: a task of its own for each token would cost
+        more than all the rest. What it raises ends the call; leaving the call cancels the work.
+        Raises ``Hangup`` when the conversation ends first, ``ProtocolViolation`` when the worker
+        said what nobody can understand, and ``MisuseError`` for what cannot be written as JSON.
         """
-        number = next(self._numbers)
-        replies, receive = anyio.create_memory_object_stream[Reply](math.inf)
-        if self._over:
-            raise self.failure or Hangup
+        if self._end is not None:
+            raise self._end
+        number, question = next(self._numbers), _Question(take, is_work=do not in _NO_WORK)
         self._send(number, do, arguments)
-        self._open[number] = _Question(replies, is_work=do not in _NO_WORK)
+        self._open[number] = question
         try:
-            with receive:
-                yield self._until_the_end(receive)
+            await question.over.wait()
         finally:
-            replies.close()
+            question.take = None
             if number in self._open:
                 with suppress(Hangup):
-                    self._send(number, "cancel", None)
-
-    async def _until_the_end(self, receive: AsyncIterator[Reply]) -> AsyncIterator[Reply]:
-        async for reply in receive:
-            yield reply
-            if reply.kind in _ENDINGS:
-                return
-        raise self.failure or Hangup
+                    self._send(number, "cancel", {})
+        if question.error is not None:
+            raise question.error
 
     async def read(self) -> None:
         """Sort the replies until there are no more; run by the portal as a task of its own."""
         replies = self._child.replies
+        end: Exception = Hangup()
         try:
             while not replies.exhausted:
                 replies.changed.clear()
                 data = replies.take_nowait()
                 if data:
                     self._sort(data)
+                    await anyio.lowlevel.checkpoint()
                 elif not replies.ended:
                     await replies.changed.wait_async()
-                await anyio.lowlevel.checkpoint()
         except ProtocolViolation as violation:
-            self.failure = violation
+            end = violation
             self._child.begin_stop(reason=str(violation))
         finally:
-            self._hang_up()
+            self._hang_up(end)
 
     def _sort(self, data: bytes) -> None:
         if self._child.replies.overflowed:
@@ -123,21 +127,18 @@ class WorkerSession:
             )
         for reply in self._reader.feed(data):
             question = self._open.get(reply.id)
-            if question is None:
-                continue
-            question.answered = True
-            if reply.kind in _ENDINGS:
-                del self._open[reply.id]
-            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # nobody waits
-                question.replies.send_nowait(reply)
+            if question is not None:
+                if reply.kind in _ENDINGS:
+                    del self._open[reply.id]
+                question.hear(reply)
 
-    def _hang_up(self) -> None:
-        self._over = True
+    def _hang_up(self, end: Exception) -> None:
+        self._end = end
         for question in self._open.values():
-            question.replies.close()
+            question.end(end)
         self._open.clear()
 
-    def _send(self, number: int, do: str, arguments: Mapping[str, Any] | None) -> None:
+    def _send(self, number: int, do: str, arguments: Mapping[str, Any]) -> None:
         try:
             message = encode(number, do, arguments)
         except (TypeError, ValueError, RecursionError) as error:
