@@ -1,4 +1,4 @@
-"""A leased llama-server on the tiny model, and the ways to look at it past everything of ours."""
+"""A leased engine on the tiny model, and what tests of engines of every kind do with it."""
 
 from __future__ import annotations
 
@@ -24,25 +24,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from safe_llm.engines.llama_program import LlamaProgram
+    from safe_llm.engines.spec import EngineSpec
 
 ROOT = Path(__file__).parents[1]
 BOUND = 10.0  # seconds; each step takes a fraction of one
 PATIENT = NO_LIMITS.with_changes(call=BOUND, release=4 * BOUND)  # all layers off, and yet bounded
 HELLO = {"prompt": "hello", "n_predict": 5}
-ENDLESS = {"prompt": "hello", "n_predict": -1}  # the context is shifted, the model never stops
+ENDLESS = {"prompt": "hello", "n_predict": -1}  # the model never stops; see `Kind.spec`
 DEBUG = ("-lv", "5")
 
 
-def tiny_spec(model: Path, *server_args: str, **fields: Any) -> LlamaServerSpec:
-    """The tiny model on one thread, with generation that never ends by itself."""
-    parameters = (("n_threads", 1), ("context_shift", True), *fields.pop("parameters", ()))
-    return LlamaServerSpec(
-        model_path=str(model), parameters=parameters, server_args=server_args, **fields
-    )
-
-
 @contextmanager
-def leased(spec: LlamaServerSpec, limits: Limits = PATIENT, **settings: Any) -> Iterator[Lease]:
+def leased(spec: EngineSpec, limits: Limits = PATIENT, **settings: Any) -> Iterator[Lease]:
     """A lease that is closed in the end, and what it had on disk is gone then."""
     with temporary_files_of_its_own() as folder:
         with lease(spec, EngineSettings(limits=limits, **settings)) as engine:
@@ -62,16 +55,8 @@ def temporary_files_of_its_own() -> Iterator[Path]:
             tempfile.tempdir = usual
 
 
-def program_of(engine: Lease) -> LlamaProgram:
-    """The program behind a lease."""
-    backend = engine._shared.engine
-    assert isinstance(backend, LlamaServer)
-    assert backend._program is not None
-    return backend._program
-
-
 def pid_of(engine: Lease) -> int:
-    """The process behind a lease, which runs."""
+    """The process behind a lease, which runs; the first one where it has several."""
     pid = engine.status().pid
     assert pid is not None
     return pid
@@ -93,39 +78,6 @@ def paused(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def socket_of(engine: Lease) -> str:
-    """Where the engine listens."""
-    endpoint = program_of(engine)._endpoint
-    assert endpoint is not None
-    assert endpoint.socket_path is not None
-    return endpoint.socket_path
-
-
-def ask(socket_path: str, path: str) -> httpx.Response:
-    """Ask a server directly."""
-    transport = httpx.HTTPTransport(uds=socket_path)
-    with httpx.Client(transport=transport, base_url="http://engine", timeout=BOUND) as client:
-        return client.get(path, headers={"Connection": "close"})
-
-
-def becomes_idle(engine: Lease) -> bool:
-    """Whether all slots are free within the bound, as the server itself says."""
-    where = socket_of(engine)
-
-    def idle() -> bool:
-        return not any(slot["is_processing"] for slot in ask(where, "/slots").json())
-
-    return comes_true(idle)
-
-
-def tokens_predicted(engine: Lease) -> int:
-    """How many tokens a server started with ``--metrics`` has generated."""
-    assert becomes_idle(engine)
-    text = ask(socket_of(engine), "/metrics").text
-    counters = dict(line.rsplit(" ", 1) for line in text.splitlines())
-    return int(counters["llamacpp:tokens_predicted_total"])
-
-
 def comes_true(holds: Callable[[], bool], bound: float = BOUND) -> bool:
     """Look until something holds, for at most ``bound`` seconds."""
     until = time.monotonic() + bound
@@ -143,8 +95,18 @@ def script(path: Path, *lines: str) -> str:
     return str(path)
 
 
+# -- llama-server alone
+
 SERVER = f"{sys.executable} -m safe_llm.worker.llama_server"
 PYTHONPATH = (("PYTHONPATH", str(ROOT)),)
+
+
+def tiny_spec(model: Path, *server_args: str, **fields: Any) -> LlamaServerSpec:
+    """The tiny model on one thread; the context is shifted, so that generation never ends."""
+    parameters = (("n_threads", 1), ("context_shift", True), *fields.pop("parameters", ()))
+    return LlamaServerSpec(
+        model_path=str(model), parameters=parameters, server_args=server_args, **fields
+    )
 
 
 def wrapped_server(path: Path, *before: str, start: str = f'exec {SERVER} "$@"') -> str:
@@ -152,11 +114,24 @@ def wrapped_server(path: Path, *before: str, start: str = f'exec {SERVER} "$@"')
     return script(path, f'case "$1" in --help) exec {SERVER} --help;; esac', *before, start)
 
 
-def frozen_logger_server(path: Path) -> str:
-    """A llama-server whose stderr is a pipe that nobody reads, though it holds both ends."""
-    code = (
-        "import os, sys; r, w = os.pipe(); os.set_inheritable(r, True); os.dup2(w, 2);"
-        " program = [sys.executable, '-m', 'safe_llm.worker.llama_server', *sys.argv[1:]];"
-        " os.execv(sys.executable, program)"
-    )
-    return wrapped_server(path, start=f'exec {sys.executable} -c "{code}" "$@"')
+def program_of(engine: Lease) -> LlamaProgram:
+    """The program behind a lease."""
+    backend = engine._shared.engine
+    assert isinstance(backend, LlamaServer)
+    assert backend._program is not None
+    return backend._program
+
+
+def socket_of(engine: Lease) -> str:
+    """Where the engine listens."""
+    endpoint = program_of(engine)._endpoint
+    assert endpoint is not None
+    assert endpoint.socket_path is not None
+    return endpoint.socket_path
+
+
+def ask(socket_path: str, path: str) -> httpx.Response:
+    """Ask a server directly."""
+    transport = httpx.HTTPTransport(uds=socket_path)
+    with httpx.Client(transport=transport, base_url="http://engine", timeout=BOUND) as client:
+        return client.get(path, headers={"Connection": "close"})

@@ -10,7 +10,9 @@ import pytest
 
 import safe_llm
 from safe_llm.supervise.portal import portal
+from tests.engine_kinds import kind
 from tests.faults.oracle import judged
+from tests.llama_engine import PATIENT, leased
 from tests.models import tiny_gguf
 
 if TYPE_CHECKING:
@@ -18,7 +20,12 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from safe_llm.engines.lease import Lease
+    from tests.engine_kinds import Kind
+
     Figure = Callable[[str], AbstractContextManager[None]]
+
+__all__ = ["kind"]  # pytest finds a fixture by its name in this module
 
 _ROWS_WITH_A_GAP = {10, 11, 23, 46}  # they hold the GIL, or stop this process
 
@@ -58,6 +65,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model; the portal, which lives as long as the process, is started on the way."""
     portal()
     return tiny_gguf(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def engine(kind: Kind, model: Path) -> Iterator[Lease]:
+    """One for those tests of a module that leave it as it was. It serves two calls at once."""
+    with leased(kind.spec(model, at_once=2, mark="shared")) as taken:
+        taken.start(PATIENT)
+        yield taken
 
 
 @pytest.fixture(scope="session")

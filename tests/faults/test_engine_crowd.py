@@ -1,4 +1,4 @@
-"""Many callers of one llama-server: threads, loops, tasks, those who leave, those who call back."""
+"""Many callers of one engine: threads, loops, tasks, those who leave, those who call back."""
 
 from __future__ import annotations
 
@@ -20,36 +20,28 @@ from safe_llm.observers.dispatcher import dispatcher
 from safe_llm.process.hub import hub
 from safe_llm.supervise.portal import portal
 from tests.children.hold_gil import hold_gil
+from tests.engine_kinds import becomes_idle, tokens_predicted
 from tests.llama_engine import (
     BOUND,
-    DEBUG,
     ENDLESS,
     HELLO,
     PATIENT,
-    becomes_idle,
     comes_true,
     leased,
     pid_of,
     temporary_files_of_its_own,
-    tiny_spec,
-    tokens_predicted,
 )
+from tests.models import tiny_gguf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from safe_llm.engines.lease import Lease
+    from tests.engine_kinds import Kind
     from tests.faults.conftest import Figure
 
 TOKENS = int(HELLO["n_predict"])  # type: ignore[call-overload]
-
-
-@pytest.fixture
-def engine(model: Path) -> Iterator[Lease]:
-    with leased(tiny_spec(model, "--metrics")) as taken:
-        taken.start(PATIENT)
-        yield taken
 
 
 @pytest.mark.row(47)
@@ -57,8 +49,9 @@ def test_one_lease_serves_one_loop_after_another(engine: Lease) -> None:
     async def main() -> str | None:
         return (await engine.complete_async(HELLO, PATIENT)).finish_reason
 
+    before = tokens_predicted(engine)
     assert [asyncio.run(main()), asyncio.run(main()), trio.run(main)] == ["length"] * 3
-    assert tokens_predicted(engine) == 3 * TOKENS
+    assert tokens_predicted(engine) == before + 3 * TOKENS
 
 
 @pytest.mark.row(47)
@@ -74,17 +67,18 @@ def test_eight_threads_and_three_loops_at_once_are_answered_and_each_request_is_
         found = await asyncio.gather(*(engine.complete_async(HELLO, PATIENT) for _ in range(each)))
         return sum(one.usage is not None for one in found)
 
+    before = tokens_predicted(engine)
     with ThreadPoolExecutor(11) as pool, figure("55 calls from 8 threads and 3 loops"):
         futures = [pool.submit(in_a_thread) for _ in range(8)]
         futures += [pool.submit(asyncio.run, in_a_loop()) for _ in range(3)]
         answered = sum(one.result(4 * BOUND) for one in futures)
     assert answered == 11 * each
-    assert tokens_predicted(engine) == 11 * each * TOKENS
+    assert tokens_predicted(engine) == before + 11 * each * TOKENS
 
 
 @pytest.mark.row(52)
 @pytest.mark.timeout(60)
-def test_200_tasks_and_8_threads_of_whom_half_leave_need_no_more_threads_and_free_all_slots(
+def test_200_tasks_and_8_threads_of_whom_half_leave_need_no_more_threads_and_leave_no_work(
     engine: Lease, figure: Figure
 ) -> None:
     threads = threading.active_count()
@@ -118,22 +112,22 @@ def test_200_tasks_and_8_threads_of_whom_half_leave_need_no_more_threads_and_fre
 
 
 @pytest.mark.row(51)
-def test_an_observer_may_call_the_engine_that_it_observes(model: Path) -> None:
+def test_an_observer_may_call_the_engine_that_it_observes(kind: Kind, model: Path) -> None:
     answers: list[str | None] = []
 
     def call_back(event: Event) -> None:
-        if isinstance(event, LineWritten) and "processing task" in event.text and not answers:
+        if isinstance(event, LineWritten) and kind.log_of_a_call in event.text and not answers:
             answers.append("")
             answers.append(taken.complete(HELLO, PATIENT).finish_reason)
 
-    with leased(tiny_spec(model), observers=(call_back,)) as taken:
+    with leased(kind.spec(model), observers=(call_back,)) as taken:
         taken.complete(HELLO, PATIENT)
         assert comes_true(lambda: answers == ["", "length"])
 
 
 @pytest.mark.row(51)
 def test_an_observer_that_never_returns_or_raises_delays_no_call(
-    model: Path, figure: Figure
+    kind: Kind, model: Path, figure: Figure
 ) -> None:
     over = threading.Event()
 
@@ -145,7 +139,7 @@ def test_an_observer_that_never_returns_or_raises_delays_no_call(
 
     try:
         took = figure("a start and 20 calls, observed by one who blocks")
-        with leased(tiny_spec(model), observers=(fail, block)) as taken, took:
+        with leased(kind.spec(model), observers=(fail, block)) as taken, took:
             for _ in range(20):
                 taken.complete(HELLO, PATIENT)
     finally:
@@ -182,9 +176,9 @@ def _on_the_hub(do: Callable[[], object]) -> None:
 @pytest.mark.parametrize("where", [_on_the_portal, _on_the_hub])
 @pytest.mark.parametrize("what", ["start", "complete", "tokenize", "stream", "close"])
 def test_a_blocking_call_on_one_of_our_own_threads_is_refused_and_begins_nothing(
-    what: str, where: Callable[[Callable[[], object]], None], model: Path
+    what: str, where: Callable[[Callable[[], object]], None], kind: Kind, model: Path
 ) -> None:
-    with leased(tiny_spec(model)) as taken:
+    with leased(kind.spec(model)) as taken:
         calls: dict[str, Callable[[], object]] = {
             "start": lambda: taken.start(PATIENT),
             "complete": lambda: taken.complete(ENDLESS, PATIENT),
@@ -201,9 +195,9 @@ def test_a_blocking_call_on_one_of_our_own_threads_is_refused_and_begins_nothing
             assert taken.status().state == "idle"
 
 
-def test_a_lease_that_is_dropped_stops_its_engine(model: Path) -> None:
+def test_a_lease_that_is_dropped_stops_its_engine(kind: Kind, model: Path) -> None:
     with temporary_files_of_its_own() as folder:
-        dropped = lease(tiny_spec(model), EngineSettings())
+        dropped = lease(kind.spec(model), EngineSettings())
         dropped.start(PATIENT)
         child = next(one for one in hub().children if one.pid == pid_of(dropped))
         del dropped
@@ -224,22 +218,20 @@ def test_a_blocking_call_inside_a_running_loop_is_answered(engine: Lease, figure
 
 @pytest.mark.row(9)
 def test_an_engine_is_drained_and_answers_while_the_loop_of_its_caller_is_blocked(
-    model: Path,
+    kind: Kind, tmp_path: Path
 ) -> None:
     async def main(talkative: Lease) -> tuple[bool, str | None]:
-        before = talkative.status().stderr_bytes
-        task = asyncio.create_task(talkative.complete_async(body, PATIENT))
+        task = asyncio.create_task(talkative.complete_async(HELLO, PATIENT))
         while talkative.status().calls_in_flight == 0:  # noqa: ASYNC110  it tells no loop of ours
             await asyncio.sleep(0.001)
         # The loop is blocked here, until the answer is there and more than a pipe was drained.
         answered = comes_true(lambda: talkative.status().calls_in_flight == 0)
-        drained = talkative.status().stderr_bytes - before > 65536
+        drained = talkative.status().stderr_bytes > 65536
         assert not task.done()
         return answered and drained, (await task).finish_reason
 
-    body = HELLO | {"n_predict": 200}
-    with leased(tiny_spec(model, *DEBUG)) as talkative:
-        talkative.start(PATIENT)
+    layered = tiny_gguf(tmp_path, layers=16)  # whose loading alone would fill a pipe
+    with leased(kind.talkative(layered)) as talkative:
         assert asyncio.run(main(talkative)) == (True, "length")
 
 

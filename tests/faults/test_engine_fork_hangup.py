@@ -1,4 +1,8 @@
-"""Row 33 on an engine: what user code forks must not keep a cancelled call's slot busy."""
+"""Row 33 on llama-server: what user code forks must not keep a cancelled call's slot busy.
+
+Of llama-server only: its client is gone when the connection is, and a fork holds it open. A worker
+of llama-cpp-python is told of a cancellation in words.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""The freeze that all of this is about: llama-server at debug verbosity, unread and drained."""
+"""The freeze that all of this is about: engines that log all that they can, unread and drained."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,14 +14,17 @@ import httpx
 import pytest
 
 from tests.controls.standstill import BlockedWrite, blocked_writes, threads_of
-from tests.llama_engine import BOUND, DEBUG, HELLO, PATIENT, ROOT, comes_true, leased, tiny_spec
+from tests.llama_engine import BOUND, DEBUG, HELLO, PATIENT, ROOT, comes_true, leased
+from tests.models import tiny_gguf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.engine_kinds import Kind
     from tests.faults.conftest import Figure
 
 REQUESTS = 500
+PIPE_BYTES = 65536  # of Linux, where nobody has asked for another size
 
 
 @contextmanager
@@ -54,7 +56,7 @@ def _frozen(pid: int) -> list[BlockedWrite]:
 
 
 @pytest.mark.row(1)
-def test_an_engine_whose_stderr_is_not_read_freezes_after_five_requests_at_most(
+def test_a_llama_server_whose_stderr_is_not_read_freezes_after_five_requests_at_most(
     model: Path, figure: Figure
 ) -> None:
     answered: list[int] = []
@@ -87,16 +89,34 @@ def _stands(pid: int, answered: list[int]) -> bool:
 
 
 @pytest.mark.row(1)
+def test_a_llama_cpp_python_whose_stderr_is_not_read_never_finishes_loading(
+    tmp_path: Path, figure: Figure
+) -> None:
+    model = tiny_gguf(tmp_path, layers=16)  # 6.7 KB each
+    program = "import sys, llama_cpp; llama_cpp.Llama(sys.argv[1], verbose=True); print('loaded')"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(model)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            with figure("the unread library is frozen"):
+                assert comes_true(lambda: _stands(process.pid, []))
+        finally:
+            process.kill()
+        assert process.stdout is not None
+        assert process.stdout.read() == b""
+
+
+@pytest.mark.row(1)
 @pytest.mark.timeout(120)  # 500 requests and 15 MB of log lines; 6 s on two idle cores
 def test_500_requests_at_the_same_verbosity_are_all_answered_through_a_lease(
-    model: Path, figure: Figure
+    kind: Kind, model: Path, figure: Figure
 ) -> None:
     body = HELLO | {"n_predict": 8, "cache_prompt": False}
-    with leased(tiny_spec(model, *DEBUG)) as engine:
+    with leased(kind.talkative(model)) as engine:
         engine.start(PATIENT)
-        with figure(f"{REQUESTS} requests at -lv 5"):
+        with figure(f"{REQUESTS} requests at the highest verbosity"):
             for _ in range(REQUESTS):
                 assert engine.complete(body, PATIENT).finish_reason == "length"
         status = engine.status()
         assert (status.restarts, status.calls_in_flight) == (0, 0)
-        assert status.stderr_bytes > 100 * os.sysconf("SC_PAGE_SIZE") * 16
+        assert status.stderr_bytes > kind.pipes_filled_by_500_requests * PIPE_BYTES

@@ -1,4 +1,4 @@
-"""Each of the five layers catches its fault on a llama-server with all the others off.
+"""Each of the five layers catches its fault on an engine with all the others off.
 
 The faults are real: a stopped process, a generation that never ends, a flood of log lines, a
 logger that is blocked on a full pipe. With all layers on, the first one that can see it does.
@@ -16,29 +16,32 @@ from safe_llm.errors import CallTimeout, EngineDied, NotReady
 from safe_llm.events import Event, LayerTripped
 from safe_llm.limits import NO_LIMITS, Limits
 from safe_llm.observers.dispatcher import dispatcher
-from tests.children import python_child
+from tests.disturbances import (
+    FLOOD,
+    FLOOD_BYTES,
+    FREEZE_LOG,
+    HANG,
+    disturb,
+    disturb_its_log,
+)
+from tests.engine_kinds import becomes_idle
 from tests.llama_engine import (
     BOUND,
-    DEBUG,
     ENDLESS,
     HELLO,
     PATIENT,
-    PYTHONPATH,
-    becomes_idle,
     comes_true,
-    frozen_logger_server,
     leased,
     pause,
     paused,
     pid_of,
-    script,
-    tiny_spec,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from safe_llm.engines.lease import Lease
+    from tests.engine_kinds import Kind
     from tests.faults.conftest import Figure
 
 SOON = 0.3  # seconds: a limit that is reached at once
@@ -66,9 +69,9 @@ def _layers(events: list[Event]) -> list[str]:
 
 @pytest.mark.parametrize("limit", ["call", "total"])
 def test_l1_ends_a_call_that_is_slow_as_a_whole_and_nothing_else(
-    limit: str, model: Path, figure: Figure
+    limit: str, kind: Kind, model: Path, figure: Figure
 ) -> None:
-    with leased(tiny_spec(model)) as engine:
+    with leased(kind.spec(model)) as engine:
         engine.start(PATIENT)
         pid = pid_of(engine)
         with figure(f"L1 {limit} of {SOON} s"):
@@ -80,10 +83,10 @@ def test_l1_ends_a_call_that_is_slow_as_a_whole_and_nothing_else(
 
 
 def test_l1_ends_a_call_that_waits_too_long_for_its_first_token(
-    model: Path, figure: Figure
+    kind: Kind, model: Path, figure: Figure
 ) -> None:
     limits = PATIENT.with_changes(first_token=SOON)
-    with leased(tiny_spec(model)) as engine:
+    with leased(kind.spec(model)) as engine:
         engine.start(PATIENT)
         pid = pid_of(engine)
         with paused(pid), figure("L1 first_token"):
@@ -94,8 +97,8 @@ def test_l1_ends_a_call_that_waits_too_long_for_its_first_token(
         assert pid_of(engine) == pid
 
 
-def test_l1_ends_a_call_whose_tokens_have_stopped(model: Path, figure: Figure) -> None:
-    with leased(tiny_spec(model)) as engine:
+def test_l1_ends_a_call_whose_tokens_have_stopped(kind: Kind, model: Path, figure: Figure) -> None:
+    with leased(kind.spec(model)) as engine:
         stream = iter(engine.stream(ENDLESS, PATIENT.with_changes(gap=SOON)))
         next(stream)
         with paused(pid_of(engine)), figure("L1 gap"), pytest.raises(CallTimeout) as caught:
@@ -105,22 +108,22 @@ def test_l1_ends_a_call_whose_tokens_have_stopped(model: Path, figure: Figure) -
 
 
 def test_l1_gives_up_an_engine_that_never_becomes_ready(
-    model: Path, tmp_path: Path, figure: Figure
+    kind: Kind, model: Path, tmp_path: Path, figure: Figure
 ) -> None:
-    argv = " ".join(python_child("help_only"))
-    spec = tiny_spec(model, binary=script(tmp_path / "server", f'exec {argv} "$@"'), parameters=())
-    spec = type(spec)(model_path=spec.model_path, binary=spec.binary)
     limits = NO_LIMITS.with_changes(start=SOON)
+    spec = kind.disturbed(model, tmp_path, HANG)
     silent = pytest.raises(NotReady, match="it runs and does not answer")
     with leased(spec, limits) as engine, figure("L1 start"), silent:
         engine.start(limits)
 
 
 @pytest.mark.row(22)
-def test_l2_replaces_an_idle_engine_that_does_not_answer(model: Path, figure: Figure) -> None:
+def test_l2_replaces_an_idle_engine_that_does_not_answer(
+    kind: Kind, model: Path, figure: Figure
+) -> None:
     events: list[Event] = []
     limits = PATIENT.with_changes(alive_interval=0.2, alive_timeout=0.2, alive_misses=2)
-    with leased(tiny_spec(model), limits, observers=(events.append,)) as engine:
+    with leased(kind.spec(model), limits, observers=(events.append,)) as engine:
         engine.start(limits)
         pid = pid_of(engine)
         with figure("L2, two misses at 0.2 s, and a new engine"):
@@ -132,9 +135,11 @@ def test_l2_replaces_an_idle_engine_that_does_not_answer(model: Path, figure: Fi
 
 
 @pytest.mark.row(22)
-def test_l3_replaces_an_engine_that_is_silent_in_a_call(model: Path, figure: Figure) -> None:
+def test_l3_replaces_an_engine_that_is_silent_in_a_call(
+    kind: Kind, model: Path, figure: Figure
+) -> None:
     limits = NO_LIMITS.with_changes(progress=0.5)
-    with leased(tiny_spec(model), limits) as engine:
+    with leased(kind.spec(model), limits) as engine:
         engine.start(PATIENT)
         pid = pid_of(engine)
         pause(pid)
@@ -146,9 +151,11 @@ def test_l3_replaces_an_engine_that_is_silent_in_a_call(model: Path, figure: Fig
         assert pid_of(engine) != pid
 
 
-def test_l4_stops_an_engine_that_generates_without_end(model: Path, figure: Figure) -> None:
+def test_l4_stops_an_engine_that_generates_without_end(
+    kind: Kind, model: Path, figure: Figure
+) -> None:
     events: list[Event] = []
-    with leased(tiny_spec(model), observers=(events.append,)) as engine:
+    with leased(kind.spec(model), observers=(events.append,)) as engine:
         engine.start(PATIENT)
         pid = pid_of(engine)
         with figure("L4 of 0.3 s"):
@@ -159,33 +166,43 @@ def test_l4_stops_an_engine_that_generates_without_end(model: Path, figure: Figu
         assert _layers(events) == ["L4 job"]
 
 
-def test_l5_kills_an_engine_that_floods_its_log(model: Path, figure: Figure) -> None:
+def test_l5_kills_an_engine_that_floods_its_log(
+    kind: Kind, model: Path, tmp_path: Path, figure: Figure
+) -> None:
     events: list[Event] = []
-    limits = PATIENT.with_changes(flood_bytes=300_000, flood_action="kill")
-    with leased(tiny_spec(model, *DEBUG), limits, observers=(events.append,)) as engine:
-        engine.start(limits)
-        with figure("L5 at 300 KB"), pytest.raises(EngineDied) as caught:
-            engine.complete({**ENDLESS, "n_predict": 100_000}, limits)
+    limits = PATIENT.with_changes(flood_bytes=FLOOD_BYTES // 2, flood_action="kill")
+    spec = kind.disturbed(model, tmp_path, FLOOD)
+    with leased(spec, limits, observers=(events.append,)) as engine:
+        stream = iter(engine.stream(ENDLESS, limits))
+        next(stream)
+        disturb(engine)
+        with figure(f"L5 at {limits.flood_bytes} B"), pytest.raises(EngineDied) as caught:
+            list(stream)
         assert "L5 flood" in caught.value.reason
-        assert "bytes of stderr within 60 s, allowed are 300000" in caught.value.reason
+        allowed = f"bytes of stderr within 60 s, allowed are {limits.flood_bytes}"
+        assert allowed in caught.value.reason
         assert "L5 flood" in _layers(events)
 
 
-def test_l5_leaves_an_engine_alive_that_was_asked_to_be_talkative(model: Path) -> None:
+def test_l5_leaves_an_engine_alive_that_was_asked_to_be_talkative(
+    kind: Kind, model: Path, tmp_path: Path
+) -> None:
     events: list[Event] = []
-    limits = Limits(flood_bytes=300_000)
-    with leased(tiny_spec(model, *DEBUG), limits, observers=(events.append,)) as engine:
+    limits = Limits(flood_bytes=FLOOD_BYTES)
+    spec = kind.disturbed(model, tmp_path, FLOOD)
+    with leased(spec, limits, observers=(events.append,)) as engine:
         engine.start(limits)
         pid = pid_of(engine)
-        while engine.status().stderr_bytes < 600_000:
-            engine.complete({**HELLO, "n_predict": 200}, limits)
+        disturb(engine)
+        assert comes_true(lambda: engine.status().stderr_bytes > FLOOD_BYTES)
+        assert engine.complete(HELLO, limits).usage is not None
         assert pid_of(engine) == pid
         assert "L5 flood" in _layers(events)
 
 
 @pytest.mark.parametrize("layer", ["L1 total", "L2 alive", "L3 progress"])
-def test_a_frozen_logger_is_caught_by_each_layer_that_can_see_it(
-    layer: str, model: Path, tmp_path: Path, figure: Figure
+def test_a_frozen_log_is_caught_by_each_layer_that_can_see_it(
+    layer: str, kind: Kind, model: Path, tmp_path: Path, figure: Figure
 ) -> None:
     limits = {
         "L1 total": NO_LIMITS.with_changes(total=0.6),
@@ -194,11 +211,10 @@ def test_a_frozen_logger_is_caught_by_each_layer_that_can_see_it(
         ),
         "L3 progress": NO_LIMITS.with_changes(progress=0.6),
     }[layer].with_changes(release=4 * BOUND)
-    server = frozen_logger_server(tmp_path / "server")
-    spec = tiny_spec(model, *DEBUG, binary=server, env=PYTHONPATH)
-    with leased(spec, limits) as engine:
+    with leased(kind.disturbed(model, tmp_path, FREEZE_LOG), limits) as engine:
         engine.start(PATIENT)
-        with figure(f"a frozen logger, {layer}"), pytest.raises(CallTimeout) as caught:
+        disturb_its_log(engine)
+        with figure(f"a frozen log, {layer}"), pytest.raises(CallTimeout) as caught:
             _complete_often(engine, limits)
         assert caught.value.layer == layer
         assert "is blocked in a write to descriptor 2, a full pipe" in caught.value.diagnosis
@@ -210,11 +226,11 @@ def test_a_frozen_logger_is_caught_by_each_layer_that_can_see_it(
     ids=["a process that is stopped", "a generation that does not end"],
 )
 def test_with_all_layers_on_the_first_one_catches_it(
-    body: dict[str, object], layer: str, model: Path, *, stop: bool, figure: Figure
+    body: dict[str, object], layer: str, kind: Kind, model: Path, *, stop: bool, figure: Figure
 ) -> None:
     events: list[Event] = []
     limits = FIRST if stop else FIRST.with_changes(total=0.5)
-    with leased(tiny_spec(model), limits, observers=(events.append,)) as engine:
+    with leased(kind.spec(model), limits, observers=(events.append,)) as engine:
         stream = iter(engine.stream(body, limits))
         next(stream)
         pid = pid_of(engine)

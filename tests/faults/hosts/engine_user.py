@@ -1,4 +1,4 @@
-"""Uses a llama-server on the tiny model, in the way that is named, and reports what it sees."""
+"""Uses an engine on a model, in the way that is named, and reports what it sees."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from safe_llm.engines.registry import shutdown
 from safe_llm.engines.settings import EngineSettings
 from safe_llm.limits import NO_LIMITS
 from safe_llm.observers.logs import LogObserver
+from tests.engine_kinds import KINDS, becomes_idle
 from tests.faults.hosts import introduce, report
-from tests.llama_engine import ENDLESS, HELLO, PATIENT, becomes_idle, comes_true, pid_of, tiny_spec
+from tests.llama_engine import ENDLESS, HELLO, PATIENT, comes_true, pid_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from safe_llm.engines.spec import LlamaServerSpec
+    from safe_llm.engines.spec import EngineSpec
     from safe_llm.events import Event
 
 
-def _started(spec: LlamaServerSpec) -> Lease:
+def _started(spec: EngineSpec) -> Lease:
     engine = lease(spec, EngineSettings(limits=PATIENT))
     engine.start(PATIENT)
     report(pid_of(engine))
@@ -42,7 +43,7 @@ def _tell_when_busy(engine: Lease) -> None:
     report("in a call")
 
 
-def interrupted(spec: LlamaServerSpec) -> None:
+def interrupted(spec: EngineSpec) -> None:
     """Ctrl-C in a blocking call, then another call."""
     with _started(spec) as engine:
         threading.Thread(target=_tell_when_busy, args=(engine,), daemon=True).start()
@@ -54,7 +55,7 @@ def interrupted(spec: LlamaServerSpec) -> None:
         report(engine.complete(HELLO, PATIENT).finish_reason)
 
 
-def interrupted_loop(spec: LlamaServerSpec) -> None:
+def interrupted_loop(spec: EngineSpec) -> None:
     """Ctrl-C while a loop of ours waits for a call."""
     with _started(spec) as engine:
         threading.Thread(target=_tell_when_busy, args=(engine,), daemon=True).start()
@@ -66,7 +67,7 @@ def interrupted_loop(spec: LlamaServerSpec) -> None:
         report(engine.complete(HELLO, PATIENT).finish_reason)
 
 
-def paused(spec: LlamaServerSpec) -> None:
+def paused(spec: EngineSpec) -> None:
     """Is stopped in a call for longer than its limits."""
     layers = Limits(
         call=3.0, total=3.0, first_token=2.5, gap=2.5, progress=2.5, job=3.0,
@@ -86,7 +87,7 @@ def paused(spec: LlamaServerSpec) -> None:
         report(pid_of(engine) == pid)
 
 
-def waits(spec: LlamaServerSpec) -> None:
+def waits(spec: EngineSpec) -> None:
     """Waits for its own end, with a call in flight."""
     engine = _started(spec)
     stream = engine.stream(ENDLESS, NO_LIMITS)
@@ -95,7 +96,7 @@ def waits(spec: LlamaServerSpec) -> None:
     sys.stdin.readline()
 
 
-def leaves(spec: LlamaServerSpec) -> None:
+def leaves(spec: EngineSpec) -> None:
     """Ends without closing anything, with calls in flight in a thread and in a dead loop."""
     engine = _started(spec)
     threading.Thread(
@@ -110,14 +111,14 @@ def leaves(spec: LlamaServerSpec) -> None:
     asyncio.run(leave())
 
 
-def leaves_by_exception(spec: LlamaServerSpec) -> None:
+def leaves_by_exception(spec: EngineSpec) -> None:
     """Ends by an error that nobody catches, while a stream is half read."""
     engine = _started(spec)
     next(engine.stream(ENDLESS, NO_LIMITS))
     raise RuntimeError("on purpose")
 
 
-def shut_down(spec: LlamaServerSpec) -> None:
+def shut_down(spec: EngineSpec) -> None:
     """Shuts everything down, and goes on using what it has."""
     engine = _started(spec)
     shutdown()
@@ -126,7 +127,7 @@ def shut_down(spec: LlamaServerSpec) -> None:
     report(pid_of(engine))
 
 
-def logs_into_a_full_pipe(spec: LlamaServerSpec) -> None:
+def logs_into_a_full_pipe(spec: EngineSpec) -> None:
     """Its own stderr is a full pipe that nobody reads, and everything is logged there."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -149,7 +150,7 @@ def logs_into_a_full_pipe(spec: LlamaServerSpec) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
-def forked(spec: LlamaServerSpec) -> None:
+def forked(spec: EngineSpec) -> None:
     """Uses one object on both sides of a fork; the fork starts an engine of its own."""
     engine = _started(spec)
     pid = os.fork()
@@ -171,7 +172,7 @@ def _use_elsewhere(engine: Lease) -> None:
     engine.close()
 
 
-def pickled(spec: LlamaServerSpec) -> None:
+def pickled(spec: EngineSpec) -> None:
     """Sends the specification to a process of its own, by each start method."""
     with _started(spec) as engine:
         for method in ("spawn", "forkserver", "fork"):
@@ -189,7 +190,7 @@ def _work(data: bytes) -> None:
         report(["a worker", pid_of(engine)])
 
 
-WAYS: dict[str, Callable[[LlamaServerSpec], None]] = {
+WAYS: dict[str, Callable[[EngineSpec], None]] = {
     one.__name__: one
     for one in (
         interrupted,
@@ -208,4 +209,5 @@ WAYS: dict[str, Callable[[LlamaServerSpec], None]] = {
 
 if __name__ == "__main__":
     introduce()
-    WAYS[sys.argv[1]](tiny_spec(Path(sys.argv[2])))
+    _, way, engine_kind, model_path = sys.argv
+    WAYS[way](KINDS[engine_kind].spec(Path(model_path)))

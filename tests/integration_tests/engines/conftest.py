@@ -8,12 +8,16 @@ import pytest
 
 import safe_llm
 from safe_llm.supervise.portal import portal
+from tests.engine_kinds import kind
 from tests.faults.oracle import judged
 from tests.models import tiny_gguf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+__all__ = ["kind"]  # pytest finds a fixture by its name in this module
 
 
 @pytest.fixture(scope="session")

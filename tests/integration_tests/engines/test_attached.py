@@ -1,4 +1,7 @@
-"""A llama-server that somebody else owns: the same deadlines and cancellation, no process."""
+"""A llama-server that somebody else owns: the same deadlines and cancellation, no process.
+
+Nobody else can own a worker of llama-cpp-python: it lives by the pipes of its parent.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ from safe_llm.engines.settings import EngineSettings
 from safe_llm.engines.spec import LlamaServerSpec
 from safe_llm.errors import CallTimeout, MisuseError, RemoteError
 from tests.children import python_child
+from tests.engine_kinds import becomes_idle
 from tests.llama_engine import (
     ENDLESS,
     HELLO,
     PATIENT,
-    becomes_idle,
     leased,
     paused,
     pid_of,

@@ -1,4 +1,4 @@
-"""Who shares which llama-server, how long it lives, and who is stopped for whom."""
+"""Who shares which engine, how long it lives, and who is stopped for whom."""
 
 from __future__ import annotations
 
@@ -28,18 +28,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from safe_llm.engines.spec import LlamaServerSpec
+    from safe_llm.engines.spec import EngineSpec
+    from tests.engine_kinds import Kind
 
 SETTINGS = EngineSettings(limits=PATIENT)
 
 
-def test_a_lease_starts_nothing_before_its_first_call(model: Path) -> None:
-    with leased(tiny_spec(model)) as engine:
+def test_a_lease_starts_nothing_before_its_first_call(kind: Kind, model: Path) -> None:
+    with leased(kind.spec(model)) as engine:
         assert (engine.status().state, engine.status().pid) == ("idle", None)
 
 
-def test_equal_specifications_share_one_engine_and_the_last_lease_stops_it(model: Path) -> None:
-    first, second = (lease(tiny_spec(model), SETTINGS) for _ in range(2))
+def test_equal_specifications_share_one_engine_and_the_last_lease_stops_it(
+    kind: Kind, model: Path
+) -> None:
+    first, second = (lease(kind.spec(model), SETTINGS) for _ in range(2))
     first.start(PATIENT)
     assert second.status().pid == pid_of(first)
     assert second.status().leases == 2
@@ -49,18 +52,18 @@ def test_equal_specifications_share_one_engine_and_the_last_lease_stops_it(model
     assert (second.status().state, second.status().pid, second.status().leases) == ("idle", None, 0)
 
 
-def test_other_flags_are_another_engine(model: Path) -> None:
-    with leased(tiny_spec(model)) as one, lease(tiny_spec(model, "--metrics"), SETTINGS) as other:
+def test_other_parameters_are_another_engine(kind: Kind, model: Path) -> None:
+    with leased(kind.spec(model)) as one, lease(kind.spec(model, n_ctx=512), SETTINGS) as other:
         one.start(PATIENT)
         other.start(PATIENT)
         assert pid_of(one) != pid_of(other)
 
 
 def test_a_lease_that_was_closed_is_of_no_use_and_closing_it_twice_harms_nobody(
-    model: Path,
+    kind: Kind, model: Path
 ) -> None:
-    with leased(tiny_spec(model)) as other:
-        closed = lease(tiny_spec(model), SETTINGS)
+    with leased(kind.spec(model)) as other:
+        closed = lease(kind.spec(model), SETTINGS)
         closed.close()
         closed.close()
         assert other.status().leases == 1
@@ -70,10 +73,10 @@ def test_a_lease_that_was_closed_is_of_no_use_and_closing_it_twice_harms_nobody(
             closed.stream(HELLO, PATIENT)
 
 
-def test_a_lease_that_many_threads_close_is_given_back_once(model: Path) -> None:
-    with leased(tiny_spec(model)) as other:
+def test_a_lease_that_many_threads_close_is_given_back_once(kind: Kind, model: Path) -> None:
+    with leased(kind.spec(model)) as other:
         for _ in range(20):
-            shared = lease(tiny_spec(model), SETTINGS)
+            shared = lease(kind.spec(model), SETTINGS)
             threads = [threading.Thread(target=shared.close) for _ in range(8)]
             for thread in threads:
                 thread.start()
@@ -83,12 +86,12 @@ def test_a_lease_that_many_threads_close_is_given_back_once(model: Path) -> None
 
 
 def test_a_call_that_a_close_has_overtaken_starts_no_engine_that_nobody_holds(
-    model: Path,
+    kind: Kind, model: Path
 ) -> None:
     """Threads call while another one closes: each call is answered or refused, none is left."""
     refused: list[BaseException] = []
     for _ in range(5):
-        shared = lease(tiny_spec(model), SETTINGS)
+        shared = lease(kind.spec(model), SETTINGS)
         shared.start(PATIENT)
         going = threading.Event()
 
@@ -112,9 +115,9 @@ def test_a_call_that_a_close_has_overtaken_starts_no_engine_that_nobody_holds(
 
 
 def test_an_engine_that_nobody_used_is_stopped_and_starts_again_at_the_next_call(
-    model: Path,
+    kind: Kind, model: Path
 ) -> None:
-    with leased(tiny_spec(model), idle_timeout=0.2) as engine:
+    with leased(kind.spec(model), idle_timeout=0.2) as engine:
         for _ in range(2):
             engine.complete(HELLO, PATIENT)
             assert comes_true(lambda: engine.status().state == "idle")
@@ -122,20 +125,20 @@ def test_an_engine_that_nobody_used_is_stopped_and_starts_again_at_the_next_call
 
 
 def test_calls_that_come_while_an_idle_engine_is_being_stopped_are_all_answered(
-    model: Path,
+    kind: Kind, model: Path
 ) -> None:
-    with leased(tiny_spec(model), idle_timeout=0.0) as engine:
+    with leased(kind.spec(model), idle_timeout=0.0) as engine:
         for _ in range(8):
             assert engine.complete(HELLO, PATIENT).finish_reason == "length"
 
 
 @pytest.fixture
-def specs(model: Path) -> list[LlamaServerSpec]:
-    return [tiny_spec(model, "--alias", name) for name in ("a", "b", "c")]
+def specs(kind: Kind, model: Path) -> list[EngineSpec]:
+    return [kind.spec(model, mark=name) for name in ("a", "b", "c")]
 
 
 @pytest.fixture
-def at_most_two(specs: list[LlamaServerSpec]) -> Iterator[list[Lease]]:
+def at_most_two(specs: list[EngineSpec]) -> Iterator[list[Lease]]:
     settings = EngineSettings(limits=PATIENT, max_engines=2)
     engines = [lease(spec, settings) for spec in specs]
     yield engines
@@ -174,7 +177,7 @@ def test_an_engine_with_a_call_in_flight_is_never_stopped_for_another(
 
 
 def test_room_is_made_within_the_limits_of_the_call_that_needs_it(
-    specs: list[LlamaServerSpec],
+    specs: list[EngineSpec],
 ) -> None:
     settings = EngineSettings(limits=PATIENT, max_engines=1)
     with lease(specs[0], settings) as a, lease(specs[1], settings) as b:
@@ -184,21 +187,21 @@ def test_room_is_made_within_the_limits_of_the_call_that_needs_it(
         assert _running([a, b]) == [False, True]
 
 
-def test_loading_is_told_from_nothing_to_all(model: Path) -> None:
+def test_loading_is_told_from_nothing_to_all(kind: Kind, model: Path) -> None:
     seen: list[float | None] = []
 
     def observe(event: Event) -> None:
         if isinstance(event, Progressed):
             seen.append(event.fraction)
 
-    with leased(tiny_spec(model), observers=(observe,)) as engine:
+    with leased(kind.spec(model), observers=(observe,)) as engine:
         engine.start(PATIENT)
         assert dispatcher().flush(BOUND)
     assert seen[-1] == 1.0
     assert all(one is None or 0.0 <= one <= 1.0 for one in seen)
 
 
-def test_an_engine_whose_slots_are_not_shown_is_an_engine_all_the_same(model: Path) -> None:
+def test_a_llama_server_whose_slots_are_not_shown_is_an_engine_all_the_same(model: Path) -> None:
     with leased(tiny_spec(model, "--no-slots")) as engine:
         stream = engine.stream(ENDLESS, PATIENT)
         next(stream)
@@ -206,6 +209,8 @@ def test_an_engine_whose_slots_are_not_shown_is_an_engine_all_the_same(model: Pa
         assert engine.complete(HELLO, PATIENT).finish_reason == "length"
 
 
-def test_tokens_are_counted_on_one_engine_300_times_without_a_lost_connection(model: Path) -> None:
-    with leased(tiny_spec(model)) as engine:
+def test_tokens_are_counted_on_one_engine_300_times_without_a_lost_connection(
+    kind: Kind, model: Path
+) -> None:
+    with leased(kind.spec(model)) as engine:
         assert all(len(engine.tokenize("hello", PATIENT)) == 5 for _ in range(300))
