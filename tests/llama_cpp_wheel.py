@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 CMAKE_ARGS = "-DGGML_NATIVE=OFF"
 PROBE = "import llama_cpp; print(llama_cpp.__version__)"
 PIP_BOUND = 900.0  # seconds to fetch and unpack wheels of some 25 MB, over a slow line
-LAST_LINES = 20
+LAST_LINES = 30  # ten of them are what pip says about it
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 HINT = (
     "hint: it takes a C++ compiler (Debian and Ubuntu: apt-get install g++) and the network;"

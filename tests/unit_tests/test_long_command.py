@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from tests.controls.sweep import bearers, new_cookie, sweep
 from tests.long_command import Patience, last_step, run_logged
 
-if TYPE_CHECKING:
-    from pathlib import Path
+ROOT = Path(__file__).parents[2]
+BOUND = 10.0  # seconds
 
 
 @pytest.mark.parametrize(
@@ -65,3 +68,29 @@ def test_a_command_that_ignores_sigterm_is_killed_with_all_it_started(
         assert bearers(cookie) == []
     finally:
         sweep(cookie)
+
+
+def test_the_command_ends_when_whoever_runs_it_is_killed(tmp_path: Path) -> None:
+    command = "while echo '[1/9]'; do sleep 0.05; done"
+    program = (
+        "import os, pathlib; from tests.long_command import Patience, run_logged;"
+        f"log = pathlib.Path({str(tmp_path / 'log')!r});"
+        f"run_logged(['sh', '-c', {command!r}], os.environ, log, Patience(60, 0, print))"
+    )
+    cookie = new_cookie()
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", program],
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, **cookie, "PYTHONPATH": str(ROOT)},
+    ) as runner:
+        assert runner.stdout is not None
+        try:
+            assert any(b"step 1/9" in line for line in runner.stdout)
+            runner.kill()
+            deadline = time.monotonic() + BOUND
+            while bearers(cookie) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert bearers(cookie) == []
+        finally:
+            sweep(cookie)
