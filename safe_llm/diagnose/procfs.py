@@ -102,6 +102,18 @@ def resident_bytes(pid: int, proc: Path = Path("/proc")) -> int | None:
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if fields else None
 
 
+def oom_kills(proc: Path = Path("/proc")) -> int | None:
+    """How many processes the kernel has killed for want of memory since it was started.
+
+    Those of a control group count as well. None where it does not say: since Linux 4.13 it does.
+    """
+    for line in _read(proc / "vmstat").splitlines():
+        name, _, count = line.partition(b" ")
+        if name == b"oom_kill":
+            return int(count)
+    return None
+
+
 def _thread(task: Path, tid: int) -> ThreadSnapshot:
     fields = _stat(task)
     return ThreadSnapshot(

@@ -54,6 +54,7 @@ class ExitStatus:
 REAPED_ELSEWHERE = ExitStatus(
     note="reaped elsewhere: SIGCHLD is ignored, or other code of this process called waitpid"
 )
+OUT_OF_MEMORY = "most likely by the kernel for want of memory: its OOM killer has struck meanwhile"
 UNKILLABLE = ExitStatus(note="still there after SIGKILL; in an uninterruptible system call")
 
 

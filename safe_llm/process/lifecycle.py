@@ -6,8 +6,10 @@ import errno
 import os
 import signal
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from safe_llm.diagnose.procfs import oom_kills
 from safe_llm.events import (
     DescendantSwept,
     LayerTripped,
@@ -50,6 +52,7 @@ class Lifecycle:
         self._pid = launched.pid
         self._start_ticks = orphans.start_ticks(launched.pid) or 0
         self._pidfd = exits.open_pidfd(launched.pid)
+        self._oom_kills = oom_kills()
         self._exit_watch: Watch | None = None
         self._outputs: dict[Output, Watch] = {}
         self._input: Watch | None = None
@@ -261,6 +264,7 @@ class Lifecycle:
         child = self._child
         if child.exit_status is not None:
             return
+        status = self._explained(status)
         self._forget_timers()
         self._read_last_words()
         self._close_input(status.describe())
@@ -277,6 +281,13 @@ class Lifecycle:
         )
         self._set_deadline(self._policy.pipe_grace, self._close_leaked_pipes)
         self._sweep()
+
+    def _explained(self, status: exits.ExitStatus) -> exits.ExitStatus:
+        """Name the OOM killer, whose SIGKILL looks like anybody's, where it was at work."""
+        asked_for = self._stopping is not None
+        if status.signal != signal.SIGKILL or asked_for or oom_kills() == self._oom_kills:
+            return status
+        return replace(status, note=exits.OUT_OF_MEMORY)
 
     def _set_deadline(self, delay: float, action: Callable[[], None]) -> None:
         self._deadlines.append(self._loop.call_later(delay, action))

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from safe_llm.diagnose.procfs import resident_bytes, session_cpu_seconds, snapshot
+from safe_llm.diagnose.procfs import (
+    oom_kills,
+    resident_bytes,
+    session_cpu_seconds,
+    snapshot,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,3 +149,14 @@ def test_we_are_found_running_in_the_real_proc() -> None:
     assert os.getpid() in {thread.tid for thread in seen.threads}
     assert (session_cpu_seconds(os.getsid(0)) or 0.0) > 0.0
     assert (resident_bytes(os.getpid()) or 0) > 1_000_000
+
+
+def test_the_victims_of_the_oom_killer_are_counted_where_the_kernel_counts_them(
+    proc: CannedProc,
+) -> None:
+    vmstat = proc.root / "vmstat"
+    assert oom_kills(proc.root) is None
+    vmstat.write_text("nr_free_pages 17\n")
+    assert oom_kills(proc.root) is None
+    vmstat.write_text("nr_free_pages 17\noom_kill_reaped 9\noom_kill 3\n")
+    assert oom_kills(proc.root) == 3
