@@ -36,6 +36,7 @@ def main() -> int:
     os.set_inheritable(int(replies), False)
     model = _load(conversation, conversation.next())
     if model is None:
+        conversation.next()  # in vain: whoever sees the exit first may never read why
         return EXIT_FAILED
     while True:
         _serve(conversation, model, conversation.next())
