@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import difflib
+import inspect
 import logging
 import os
 import time
@@ -25,7 +26,7 @@ LARGEST_DEFAULT_CONTEXT = 8192
 """Tokens, where nobody says: the library's own 512 refuses most prompts, and the context that a
 model was trained with may be 131,072, which is many GiB."""
 
-_ERROR = 3  # GGML_LOG_LEVEL_ERROR
+_ERROR = 4  # GGML_LOG_LEVEL_ERROR of ggml.h; the library's own list of levels is an older one
 _CONTINUES = 5  # GGML_LOG_LEVEL_CONT
 
 
@@ -58,7 +59,7 @@ class Log:
     """
 
     def __init__(self, *, verbose: bool) -> None:
-        self.last_error = ""
+        self.error = ""  # the first one: those that follow are its consequences
         self._threshold = logging.DEBUG if verbose else logging.ERROR
         self._callback = llama_cpp.llama_log_callback(self._write)
         llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
@@ -66,7 +67,7 @@ class Log:
 
     def _write(self, level: int, text: bytes, _: object) -> None:
         if level == _ERROR:
-            self.last_error = text.decode("utf-8", "replace").strip() or self.last_error
+            self.error = self.error or text.decode("utf-8", "replace").strip()
         if self._threshold <= _logger.GGML_LOG_LEVEL_TO_LOGGING_LEVEL.get(level, logging.INFO):
             os.write(2, text)
 
@@ -128,6 +129,7 @@ def description(model: Model) -> dict[str, Any]:
 
 def _parameters(wanted: Mapping[str, Any], log: Log) -> dict[str, Any]:
     parameters = dict(wanted.get("parameters") or {})
+    _check_names(parameters)
     if parameters.get("n_ctx") is None:
         trained = _trained_context(wanted["model_path"], log)
         parameters["n_ctx"] = min(trained, LARGEST_DEFAULT_CONTEXT)
@@ -142,13 +144,23 @@ def _parameters(wanted: Mapping[str, Any], log: Log) -> dict[str, Any]:
     return parameters
 
 
+def _check_names(parameters: Mapping[str, Any]) -> None:
+    """Refuse what is no parameter: the library takes any name, and ignores those it has not."""
+    known = list(inspect.signature(llama_cpp.Llama).parameters)
+    for name in parameters:
+        if name not in known:
+            near = difflib.get_close_matches(name, known)
+            message = f"llama_cpp.Llama has no parameter {name!r}; {_there_are(near or known)}"
+            raise CannotLoad("bad_parameter", message)
+
+
 def _trained_context(path: str, log: Log) -> int:
     params = llama_cpp.llama_model_default_params()
     params.vocab_only = True
     try:
         model = _internals.LlamaModel(path_model=path, params=params, verbose=True)
     except ValueError as error:
-        raise CannotLoad("bad_model", log.last_error or str(error)) from error
+        raise CannotLoad("bad_model", log.error or str(error)) from error
     with_context: int = model.n_ctx_train()
     model.close()
     return with_context
@@ -186,12 +198,12 @@ def _explained(
     if "llama_context" in text:
         return _no_memory(parameters, free, log)
     if "load model from file" in text:
-        return CannotLoad("bad_model", log.last_error or text)
+        return CannotLoad("bad_model", log.error or text)
     return CannotLoad("bad_parameter", text)
 
 
 def _no_memory(parameters: Mapping[str, Any], free: int | None, log: Log) -> CannotLoad:
     were_free = "" if free is None else f"; {free:,} bytes of memory were free"
-    said = f" ({log.last_error})" if log.last_error else ""
+    said = f" ({log.error})" if log.error else ""
     message = f"there is no room for a context of {parameters['n_ctx']:,} tokens{were_free}{said}"
     return CannotLoad("no_memory", message)
