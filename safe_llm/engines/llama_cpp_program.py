@@ -52,6 +52,7 @@ class LlamaCppProgram:
         self._session: WorkerSession | None = None
         self._is_loaded = False
         self._refusal: StartupFailed | None = None
+        self._model_path = ""
         self.model: Mapping[str, Any] = {}  # what the worker said of the model that it has loaded
 
     @property
@@ -68,7 +69,7 @@ class LlamaCppProgram:
 
     async def prepare(self) -> Command:
         """Check the model and the library; return the command."""
-        check_model_file(self._spec.model_path)
+        self._model_path = check_model_file(self._spec.model_path)
         if importlib.util.find_spec(LIBRARY) is None:
             raise MissingExtra(what="llama-cpp-python", extra="llama-cpp", hint=_NEEDS_A_COMPILER)
         await self._make_room()
@@ -98,8 +99,9 @@ class LlamaCppProgram:
             elif reply.kind == "done":
                 self.model, self._is_loaded = reply.data, True
 
+        wanted = {**self._spec.loading(), "model_path": self._model_path}
         with suppress(Hangup):  # its exit says why
-            await session.ask("load", self._spec.loading(), take)
+            await session.ask("load", wanted, take)
 
     def _refused(self, data: Mapping[str, Any], child: Child) -> StartupFailed:
         kind, reason = str(data.get("kind")), str(data.get("message"))

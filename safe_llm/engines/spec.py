@@ -137,7 +137,7 @@ def check_model_file(path: str) -> str:
     else:
         if not reason:
             return str(file)
-    raise ModelFileInvalid(program="llama-server", path=path, reason=reason, hint=hint)
+    raise ModelFileInvalid(program="llama.cpp", path=path, reason=reason, hint=hint)
 
 
 def _what_is_wrong(file: Path) -> tuple[str, str]:
