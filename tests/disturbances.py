@@ -54,9 +54,15 @@ def on_signal(body: str) -> str:
     return _ON_SIGNAL.format(body=indent(body, " " * 8))
 
 
+PRINT = "print('from Python, which keeps a line unless it is asked to flush')"
+PRINT_A_MILLION = "import os; os.write(1, b'x' * 1_000_000)"
+
 FLOOD_LINE = "a line of a flood, among hundreds of others\n"
 FLOOD_BYTES = 10_000 * len(FLOOD_LINE)
 FLOOD = on_signal(f"os.write(2, {FLOOD_LINE.encode()!r} * 10_000)")
+
+TORRENT_BYTES = 200 * 1024 * 1024
+TORRENT = on_signal("for _ in range(200): os.write(2, bytes(1024 * 1024))")
 
 # Its stderr becomes a full pipe, of which it holds both ends and which nobody reads.
 FREEZE_LOG = on_signal("""\

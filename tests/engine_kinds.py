@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
-import pytest
 
 from safe_llm.engines.interpreter import worker_command
 from safe_llm.engines.llama_cpp import LlamaCppPython
@@ -154,12 +153,6 @@ class _LlamaCppPython(Kind):
 
 LLAMA_SERVER, LLAMA_CPP_PYTHON = _LlamaServer(), _LlamaCppPython()
 KINDS: Mapping[str, Kind] = {one.name: one for one in (LLAMA_SERVER, LLAMA_CPP_PYTHON)}
-
-
-@pytest.fixture(scope="module", params=list(KINDS))
-def kind(request: pytest.FixtureRequest) -> Kind:
-    """Each kind of engine in its turn."""
-    return KINDS[request.param]
 
 
 def kind_of(engine: Lease) -> Kind:

@@ -18,6 +18,7 @@ from safe_llm.engines.llama_server import LlamaServer
 from safe_llm.engines.settings import EngineSettings
 from safe_llm.engines.spec import LlamaServerSpec
 from safe_llm.limits import NO_LIMITS, Limits
+from safe_llm.process.hub import hub
 from tests.controls.standstill import threads_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from safe_llm.engines.llama_program import LlamaProgram
     from safe_llm.engines.spec import EngineSpec
+    from safe_llm.process.child import Child
 
 ROOT = Path(__file__).parents[1]
 BOUND = 10.0  # seconds; each step takes a fraction of one
@@ -60,6 +62,11 @@ def pid_of(engine: Lease) -> int:
     pid = engine.status().pid
     assert pid is not None
     return pid
+
+
+def child_of(engine: Lease) -> Child:
+    """The process behind a lease, as the hub has it."""
+    return next(one for one in hub().children if one.pid == pid_of(engine))
 
 
 def pause(pid: int) -> None:

@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import safe_llm
-from safe_llm.supervise.portal import portal
-from tests.engine_kinds import kind
+from tests.engine_fixtures import hub_with_its_watchdog, kind, model
 from tests.faults.oracle import judged
 from tests.llama_engine import PATIENT, leased
-from tests.models import tiny_gguf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,21 +22,14 @@ if TYPE_CHECKING:
 
     Figure = Callable[[str], AbstractContextManager[None]]
 
-__all__ = ["kind"]  # pytest finds a fixture by its name in this module
+__all__ = ["hub_with_its_watchdog", "kind", "model"]
 
 _ROWS_WITH_A_GAP = {10, 11, 23, 46}  # they hold the GIL, or stop this process
 
 
-@pytest.fixture(scope="session")
-def hub_with_its_watchdog() -> None:
-    """Start what lives as long as the process before the first stock is taken."""
-    with safe_llm.spawn(["true"]) as child:
-        child.wait(10)
-
-
 @pytest.fixture
 def oracle(request: pytest.FixtureRequest, hub_with_its_watchdog: None) -> Iterator[None]:
-    """Judge a row about bare children; those about engines have portals and clients besides."""
+    """Judge a row whose children are all its own."""
     rows = {number for mark in request.node.iter_markers("row") for number in mark.args}
     with judged(gap_allowed=bool(rows & _ROWS_WITH_A_GAP)):
         yield
@@ -58,13 +48,6 @@ def figure(request: pytest.FixtureRequest) -> Figure:
         request.node.user_properties.append(("figure", f"row {rows}: {took}  {what}"))
 
     return measure
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model; the portal, which lives as long as the process, is started on the way."""
-    portal()
-    return tiny_gguf(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")

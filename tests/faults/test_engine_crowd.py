@@ -26,9 +26,9 @@ from tests.llama_engine import (
     ENDLESS,
     HELLO,
     PATIENT,
+    child_of,
     comes_true,
     leased,
-    pid_of,
     temporary_files_of_its_own,
 )
 from tests.models import tiny_gguf
@@ -199,7 +199,7 @@ def test_a_lease_that_is_dropped_stops_its_engine(kind: Kind, model: Path) -> No
     with temporary_files_of_its_own() as folder:
         dropped = lease(kind.spec(model), EngineSettings())
         dropped.start(PATIENT)
-        child = next(one for one in hub().children if one.pid == pid_of(dropped))
+        child = child_of(dropped)
         del dropped
         gc.collect()
         assert child.closed.wait(BOUND)

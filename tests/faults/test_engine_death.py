@@ -13,11 +13,20 @@ import pytest
 from safe_llm.errors import EngineDied, NotReady, RestartLimitReached
 from safe_llm.limits import NO_LIMITS, Limits, StopPolicy, StopStep
 from safe_llm.process.exits import ExitStatus
-from safe_llm.process.hub import hub
 from safe_llm.supervise.restart import RestartPolicy
 from tests.disturbances import CRASH, IGNORE_SIGTERM, LEAVE_A_GRANDCHILD
 from tests.engine_kinds import LLAMA_CPP_PYTHON
-from tests.llama_engine import BOUND, ENDLESS, HELLO, PATIENT, comes_true, leased, pause, pid_of
+from tests.llama_engine import (
+    BOUND,
+    ENDLESS,
+    HELLO,
+    PATIENT,
+    child_of,
+    comes_true,
+    leased,
+    pause,
+    pid_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +36,8 @@ if TYPE_CHECKING:
     from safe_llm.engines.lease import Lease
     from tests.engine_kinds import Kind
     from tests.faults.conftest import Figure
+
+pytestmark = pytest.mark.usefixtures("model", "oracle")
 
 
 def _kill(engine: Lease) -> None:
@@ -158,7 +169,7 @@ def test_an_engine_that_ignores_sigterm_is_killed_after_its_grace(
     policy = StopPolicy(steps=(StopStep(signal.SIGTERM, 0.3), StopStep(signal.SIGKILL, BOUND)))
     with leased(kind.disturbed(model, tmp_path, IGNORE_SIGTERM), stop_policy=policy) as engine:
         engine.start(PATIENT)
-        child = next(one for one in hub().children if one.pid == pid_of(engine))
+        child = child_of(engine)
         with figure("SIGTERM is ignored, grace 0.3 s"):
             engine.close()
         assert child.exit_status == ExitStatus(signal=signal.SIGKILL)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tests.engine_kinds import Kind
     from tests.faults.conftest import Figure
 
+pytestmark = pytest.mark.usefixtures("model", "oracle")
+
 MB = 1_000_000
 ROOM = 20 * MB
 PROMPT = "x" * 48 * MB  # which neither engine reads without a copy or two
