@@ -118,6 +118,25 @@ def test_l1_gives_up_an_engine_that_never_becomes_ready(
 
 
 @pytest.mark.row(22)
+def test_l1_replaces_an_engine_that_does_not_give_the_work_of_an_ended_call_back(
+    kind: Kind, model: Path, figure: Figure
+) -> None:
+    events: list[Event] = []
+    limits = PATIENT.with_changes(release=0.5)
+    with leased(kind.spec(model), limits, observers=(events.append,)) as engine:
+        stream = engine.stream(ENDLESS, limits)
+        next(stream)
+        pid = pid_of(engine)
+        pause(pid)
+        with figure("L1 release of 0.5 s, and a new engine"):
+            stream.close()
+            assert comes_true(lambda: engine.status().restarts == 1)
+            engine.complete(HELLO, PATIENT)
+        assert pid_of(engine) != pid
+        assert _layers(events) == ["L1 release"]
+
+
+@pytest.mark.row(22)
 def test_l2_replaces_an_idle_engine_that_does_not_answer(
     kind: Kind, model: Path, figure: Figure
 ) -> None:
