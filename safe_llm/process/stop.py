@@ -74,9 +74,11 @@ class Stopping:
     def _perform(self, step: StopStep) -> bool:
         """Do one rung; False when there was nothing to do, so that nothing is waited for."""
         if step.action == "close_stdin":
-            return self._child.close_stdin()
-        self._child.signal_group(step.action)
+            if not self._child.close_stdin():
+                return False
+        else:
+            self._child.signal_group(step.action)
         if step.action not in (signal.SIGKILL, signal.SIGSTOP):
-            # A stopped process keeps SIGTERM pending and would never see it.
+            # A stopped process reads no end of its stdin, and keeps SIGTERM pending.
             self._child.signal_group(signal.SIGCONT)
         return True

@@ -58,6 +58,7 @@ def test_the_default_policy_closes_stdin_asks_and_then_kills() -> None:
     carry_out(StopPolicy(), child)
     assert child.run() == [
         (0.0, "close_stdin"),
+        (0.0, CONT),
         (2.0, TERM),
         (2.0, CONT),
         (12.0, KILL),
@@ -81,7 +82,7 @@ def test_a_cancelled_stop_climbs_no_further() -> None:
     child = Recorder()
     stopping = carry_out(StopPolicy(), child)
     stopping.cancel()
-    assert child.run() == [(0.0, "close_stdin")]
+    assert child.run() == [(0.0, "close_stdin"), (0.0, CONT)]
     stopping.advance()  # its timer may have been on its way
     assert (0.0, "give up") in child.run()
 
