@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from safe_llm.protocol.worker import REPLIES_VARIABLE
-from safe_llm.worker.conversation import Cancelled, Conversation
+from safe_llm.worker.conversation import Cancelled, Conversation, Refused
 
 if TYPE_CHECKING:
     from safe_llm.protocol.worker import Request
@@ -32,8 +32,10 @@ def main() -> int:
     if not replies.isdecimal():
         sys.stderr.write(f"error: {REPLIES_VARIABLE} names no descriptor: start it by safe_llm\n")
         return EXIT_MISUSED
-    conversation = Conversation(_private_stdin(), int(replies))
+    # Else ggml has a debugger tell the stack of an abort, whose lines bury the reason.
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     os.set_inheritable(int(replies), False)
+    conversation = Conversation(_private_stdin(), int(replies))
     model = _load(conversation, conversation.next())
     if model is None:
         conversation.next()  # in vain: whoever sees the exit first may never read why
@@ -53,36 +55,33 @@ def _private_stdin() -> int:
 
 def _load(conversation: Conversation, request: Request) -> Model | None:
     try:
-        from safe_llm.worker import llama_cpp_model as loading  # noqa: PLC0415  it may be absent
-    except ImportError as error:
+        from safe_llm.worker import llama_cpp_loading as loading  # noqa: PLC0415  it may be absent
+    except Exception as error:  # a library without its libraries raises whatever it likes
         refusal = {"kind": "not_installed", "message": f"llama_cpp cannot be imported: {error}"}
-        conversation.conclude(request.id, "error", refusal)
+        conversation.reply(request.id, "error", refusal)
         return None
     conversation.reply(request.id, "hello", {"version": loading.VERSION})
     try:
         model = loading.load(request.arguments, conversation.attend)
     except loading.CannotLoad as error:
         refusal = {"kind": error.kind, "message": str(error)}
-        conversation.conclude(request.id, "error", refusal)
+        conversation.reply(request.id, "error", refusal)
         return None
-    conversation.conclude(request.id, "done", loading.description(model))
+    conversation.tokens_predicted = lambda: model.tokens_predicted
+    conversation.reply(request.id, "done", loading.description(model))
     return model
 
 
 def _serve(conversation: Conversation, model: Model, request: Request) -> None:
-    from safe_llm.worker.llama_cpp_calls import Refused, perform  # noqa: PLC0415  as above
+    from safe_llm.worker.llama_cpp_calls import perform  # noqa: PLC0415  as above
 
     try:
         for kind, data in perform(model, request.do, request.arguments):
-            answer = conversation.reply if kind == "chunk" else conversation.conclude
-            answer(request.id, kind, data)
+            conversation.reply(request.id, kind, data)
     except Cancelled:
-        cancelled = {"kind": "cancelled", "message": "cancelled"}
-        conversation.conclude(request.id, "error", cancelled)
+        conversation.reply(request.id, "error", {"kind": "cancelled", "message": "cancelled"})
     except Refused as refused:
-        conversation.conclude(request.id, "error", refused.data)
-    finally:
-        conversation.predicted_tokens += model.tally.predicted
+        conversation.reply(request.id, "error", refused.data)
 
 
 if __name__ == "__main__":

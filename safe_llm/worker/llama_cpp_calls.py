@@ -6,30 +6,23 @@ texts that the same model gives in the user's process.
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import time
 from typing import TYPE_CHECKING, Any
 
-import llama_cpp
+from safe_llm.worker import llama_cpp_grammar as grammars
+from safe_llm.worker.conversation import Refused
+from safe_llm.worker.llama_cpp_embedding import embed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from safe_llm.worker.llama_cpp_model import Model
 
 _TOO_LONG = re.compile(r"Requested tokens \((\d+)\) exceed context window of (\d+)")
-_TEXTS_AT_ONCE = 16  # between two looks whether anybody still wants them
 _NEVER = -1e9  # a bias that no logit outweighs, and that JSON and C can both hold
-
-
-class Refused(Exception):
-    """The call cannot be done; ``data`` is the reply."""
-
-    def __init__(self, kind: str, message: str, **more: Any) -> None:
-        super().__init__(message)
-        self.data = {"kind": kind, "message": message, **more}
+_NO_FAULT_OF_THE_CALL = (RuntimeError, MemoryError, OSError, ImportError)
+_FIXED = frozenset({"stream", "logits_processor", "stopping_criteria"})  # ours, or Python objects
 
 
 def perform(model: Model, do: str, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -37,22 +30,21 @@ def perform(model: Model, do: str, arguments: Mapping[str, Any]) -> Iterator[tup
     work = _WORK.get(do)
     if work is None:
         raise Refused("bad_request", f"there is no {do!r}; there are {', '.join(_WORK)}")
+    model.begin()
     try:
         yield from work(model, arguments)
     except Refused:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise _refused(error) from error
-    except (RuntimeError, MemoryError, OSError, ArithmeticError) as error:
+    except _NO_FAULT_OF_THE_CALL as error:
         raise Refused("failed", f"{type(error).__name__}: {error}") from error
+    except Exception as error:  # handlers and converters raise what they like for a bad argument
+        raise _refused(error) from error
 
 
 def _refused(error: Exception) -> Refused:
     if too_long := _TOO_LONG.search(str(error)):
         prompt, context = map(int, too_long.groups())
         return Refused("context_exceeded", str(error), prompt_tokens=prompt, context_tokens=context)
-    if "logits_all" in str(error):
-        return Refused("bad_request", "log probabilities need an engine with logits_all=True")
     return Refused("bad_request", f"{type(error).__name__}: {error}")
 
 
@@ -60,93 +52,62 @@ def _refused(error: Exception) -> Refused:
 
 
 def _complete(model: Model, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    reason = "stop"
     for piece in model.create_completion(stream=True, **_options(model, arguments)):
-        choice = piece["choices"][0]
-        reason = choice["finish_reason"] or reason
-        if choice["text"]:
-            yield "chunk", {"text": choice["text"], "logprobs": _logprobs(choice["logprobs"])}
-    yield "done", {"finish_reason": reason, **_cost(model)}
+        text = piece["choices"][0]["text"]
+        if text:
+            yield "chunk", {"text": text, "logprobs": _logprobs(model, text)}
+    yield "done", {"finish_reason": model.tally.finish_reason or "stop", **_cost(model)}
 
 
 def _chat(model: Model, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    options = _options(model, arguments)
+    _translate_response_format(options)
+    if options.get("logprobs"):  # with no number the library would give none at all
+        options["top_logprobs"] = options.get("top_logprobs") or 0
     reason = "stop"
-    for piece in model.create_chat_completion(stream=True, **_options(model, arguments)):
-        choice = piece["choices"][0]
-        reason = choice.get("finish_reason") or reason
-        delta = {name: one for name, one in choice["delta"].items() if one is not None}
+    for delta, said in _spoken(model, options):
+        reason = said or reason
         if delta:
-            logprobs = (choice.get("logprobs") or {}).get("content") or []
-            yield "chunk", {"delta": delta, "logprobs": logprobs}
+            yield "chunk", {"delta": delta, "logprobs": _logprobs(model, _text_of(delta))}
+    if model.tally.finish_reason == "length":  # a call of a tool that was cut off is no call
+        reason = "length"
     yield "done", {"finish_reason": reason, **_cost(model)}
 
 
-def _options(model: Model, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the library's arguments for ours; what the library has no argument for is done."""
-    options = dict(arguments)
-    model.last_n_tokens_size = options.pop("repeat_last_n", 64)
-    if not options.pop("cache_prompt", True):
-        model.reset()
-    options["logit_bias"] = _biases(model, options)
-    options["grammar"] = _grammar(model, options)
-    if (options.get("seed") or 0) < 0:
-        options["seed"] = None
-    options.setdefault("max_tokens", None)  # until it ends by itself; the library's own is 16
-    return options
+def _spoken(model: Model, options: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str | None]]:
+    """Yield what is new in the message, and why it ended where it did."""
+    if not _can_stream(model, options):
+        (choice,) = model.create_chat_completion(**options)["choices"]
+        yield _new(choice["message"]), choice["finish_reason"]
+        return
+    for piece in model.create_chat_completion(stream=True, **options):
+        choice = piece["choices"][0]
+        yield _new(choice["delta"]), choice.get("finish_reason")
 
 
-def _biases(model: Model, options: dict[str, Any]) -> dict[int, float] | None:
-    given = options.pop("logit_bias", None) or {}
-    pairs = given.items() if isinstance(given, dict) else given
-    biases = {int(token): float(bias) for token, bias in pairs}
-    wrong = [token for token in biases if not 0 <= token < model.n_vocab()]
-    if wrong:
-        raise Refused("bad_request", f"logit_bias: {wrong} are no tokens of this model")
-    if options.pop("ignore_eos", False):
-        biases[model.token_eos()] = _NEVER
-    return biases or None
+def _can_stream(model: Model, options: Mapping[str, Any]) -> bool:
+    if model.chat_format == "chatml-function-calling":
+        return not options.get("tools")
+    return bool(model.chat_format != "functionary")
 
 
-def _grammar(model: Model, options: dict[str, Any]) -> llama_cpp.LlamaGrammar | None:
-    text, schema = options.pop("grammar", None), options.pop("json_schema", None)
-    if schema is not None:
-        grammar = llama_cpp.LlamaGrammar.from_json_schema(json.dumps(schema))
-    elif text:
-        grammar = llama_cpp.LlamaGrammar.from_string(text)
-    else:
-        return None
-    # The library would put the null that stands for a grammar with a mistake into its chain.
-    sampler = llama_cpp.llama_sampler_init_grammar(
-        model._model.vocab, grammar._grammar.encode(), grammar._root.encode()
-    )
-    if not sampler:
-        raise Refused("bad_request", "the grammar cannot be parsed; the engine's log says where")
-    llama_cpp.llama_sampler_free(sampler)
-    return grammar
+def _new(delta: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: one for name, one in delta.items() if one not in (None, "")}
 
 
-def _logprobs(said: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """Translate OpenAI's old form, which the library speaks, into llama-server's."""
-    if not said:
-        return []
-    each = zip(said["tokens"], said["token_logprobs"], said["top_logprobs"], strict=True)
-    return [
-        {
-            "token": token,
-            "logprob": float(logprob),
-            "top_logprobs": [
-                {"token": other, "logprob": float(value)} for other, value in top.items()
-            ],
-        }
-        for token, logprob, top in each
-    ]
+def _text_of(delta: Mapping[str, Any]) -> str:
+    called = "".join(one["function"]["arguments"] for one in delta.get("tool_calls", ()))
+    return str(delta.get("content", called))
+
+
+def _logprobs(model: Model, text: str) -> list[dict[str, Any]]:
+    return [] if model.logprobs is None else model.logprobs.take(text)
 
 
 def _cost(model: Model) -> dict[str, Any]:
     tally, now = model.tally, time.monotonic()
     first = tally.first or now
-    cached = max(tally.prompt - tally.evaluated, 0)
-    seconds = now - first
+    cached, seconds = max(tally.prompt - tally.evaluated, 0), now - first
     return {
         "usage": {
             "prompt_tokens": tally.prompt,
@@ -164,48 +125,66 @@ def _cost(model: Model) -> dict[str, Any]:
     }
 
 
+# -- the library's arguments for ours
+
+
+def _options(model: Model, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Translate; what the library has no argument for is done here."""
+    options = dict(arguments)
+    if wrong := _FIXED & options.keys():
+        raise Refused("bad_request", f"{', '.join(sorted(wrong))} cannot be chosen by a request")
+    model.last_n_tokens_size = _last_n_tokens(model, options.pop("repeat_last_n", None))
+    if not options.pop("cache_prompt", True):
+        model.reset()
+    options["logit_bias"] = _biases(model, options)
+    options["grammar"] = _grammar(options)
+    options.setdefault("max_tokens", None)  # until it ends by itself; the library's own is 16
+    return options
+
+
+def _last_n_tokens(model: Model, wanted: int | None) -> int:
+    """The tokens that a penalty looks back at; -1 is the whole context, as for llama-server."""
+    if wanted is None:
+        return model.usual_last_n_tokens
+    context: int = model.n_ctx()
+    return context if wanted < 0 else min(int(wanted), context)
+
+
+def _biases(model: Model, options: dict[str, Any]) -> dict[int, float] | None:
+    given = options.pop("logit_bias", None) or {}
+    pairs = given.items() if isinstance(given, dict) else given
+    # As llama-server has it, false is never.
+    biases = {int(token): _NEVER if bias is False else float(bias) for token, bias in pairs}
+    wrong = [token for token in biases if not 0 <= token < model.n_vocab()]
+    if wrong:
+        raise Refused("bad_request", f"logit_bias: {wrong} are no tokens of this model")
+    if options.pop("ignore_eos", False):
+        biases |= dict.fromkeys(model.ending_tokens, _NEVER)
+    return biases or None
+
+
+def _grammar(options: dict[str, Any]) -> Any:
+    text, schema = options.pop("grammar", None), options.pop("json_schema", None)
+    if schema is not None:
+        return grammars.from_schema(schema)
+    return grammars.from_text(text) if text else None
+
+
+def _translate_response_format(options: dict[str, Any]) -> None:
+    """Make a grammar of a schema: where the library cannot, it would take any JSON instead."""
+    wanted = options.get("response_format")
+    if wanted is None:
+        return
+    kind = wanted["type"]
+    if kind not in ("text", "json_object", "json_schema"):
+        raise Refused("bad_request", f"there is no response_format {kind!r}")
+    schema = wanted["json_schema"]["schema"] if kind == "json_schema" else wanted.get("schema")
+    if schema is not None:
+        options["grammar"] = grammars.from_schema(schema)
+        del options["response_format"]
+
+
 # -- numbers
-
-
-def _embed(model: Model, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    texts = list(arguments["texts"])
-    if not model.context_params.embeddings:
-        raise Refused("bad_request", "this engine was made without embedding=True")
-    counts = [_count(model, number, text) for number, text in enumerate(texts)]
-    vectors: list[list[float]] = []
-    for start in range(0, len(texts), _TEXTS_AT_ONCE):
-        model.attend()
-        portion = model.embed(texts[start : start + _TEXTS_AT_ONCE], truncate=False)
-        vectors += map(_pooled, portion)
-    if arguments.get("normalize"):
-        vectors = [_normalised(vector) for vector in vectors]
-    yield "done", {"vectors": vectors, "usage": {"prompt_tokens": sum(counts)}}
-
-
-def _count(model: Model, number: int, text: str) -> int:
-    if not text:
-        raise Refused("bad_request", f"text {number} is empty: nothing has no meaning to embed")
-    count = len(model.tokenize(text.encode()))
-    if count > model.n_batch:
-        raise Refused(
-            "context_exceeded",
-            f"text {number} has {count} tokens",
-            prompt_tokens=count,
-            context_tokens=model.n_batch,
-        )
-    return count
-
-
-def _pooled(embedding: Sequence[Any]) -> list[float]:
-    """One vector for a text: a model that is not pooled gives one for each of its tokens."""
-    if not isinstance(embedding[0], (list, tuple)):
-        return list(embedding)
-    return [sum(column) / len(embedding) for column in zip(*embedding, strict=True)]
-
-
-def _normalised(vector: Sequence[float]) -> list[float]:
-    length = math.hypot(*vector)
-    return [value / length for value in vector] if length else list(vector)
 
 
 def _tokenize(model: Model, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -216,6 +195,6 @@ def _tokenize(model: Model, arguments: Mapping[str, Any]) -> Iterator[tuple[str,
 _WORK: Mapping[str, Callable[[Model, Mapping[str, Any]], Iterator[tuple[str, Any]]]] = {
     "complete": _complete,
     "chat": _chat,
-    "embed": _embed,
+    "embed": embed,
     "tokenize": _tokenize,
 }

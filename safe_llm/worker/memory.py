@@ -6,13 +6,35 @@ import resource
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _KIB = 1024
-_CGROUP = Path("/sys/fs/cgroup")
+_ROOT = Path("/")
+
+
+class _Controller(NamedTuple):
+    """Where a kind of control groups keeps its figures (cgroups(7)); ``stat`` is the file cache."""
+
+    line: str  # what precedes the group's path in /proc/PID/cgroup
+    mount: str
+    limit: str
+    used: str
+    stat: tuple[str, ...]
+
+
+_CONTROLLERS = (
+    _Controller(
+        "0::", "unified", "memory.max", "memory.current", ("inactive_file", "active_file")
+    ),
+    _Controller("0::", "", "memory.max", "memory.current", ("inactive_file", "active_file")),
+    _Controller(
+        ":memory:", "memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+        ("total_inactive_file", "total_active_file"),
+    ),
+)  # fmt: skip
 
 
 @contextmanager
@@ -27,44 +49,54 @@ def bounded_memory(free: int | None) -> Iterator[None]:
         yield
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = _field("/proc/self/status", "VmData") + free
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
+    wanted = _field(_ROOT / "proc/self/status", "VmData") + free
+    bounds = [one for one in (wanted, soft, hard) if one != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(bounds), hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-def free_bytes() -> int | None:
-    """Return what the machine and our control group could still give; None where unknown."""
+def free_bytes(root: Path = _ROOT) -> int | None:
+    """Return what the machine and our control groups could still give; None where unknown."""
     if sys.platform != "linux":
         return None
+    meminfo = root / "proc/meminfo"
     try:
-        machine = _field("/proc/meminfo", "MemAvailable") + _field("/proc/meminfo", "SwapFree")
+        machine = _field(meminfo, "MemAvailable") + _field(meminfo, "SwapFree")
+        return min([machine, *_left_in_groups(root)])
     except (OSError, KeyError, ValueError):
         return None
-    return min([machine, *_left_in_cgroups()])
 
 
-def _field(path: str, name: str) -> int:
-    lines = (line.partition(":") for line in Path(path).read_text(encoding="ascii").splitlines())
+def _left_in_groups(root: Path) -> Iterator[int]:
+    """What each control group above us has left; the file cache makes room when it must."""
+    lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    for controller in _CONTROLLERS:
+        for line in lines:
+            _, found, path = line.partition(controller.line)
+            mount = root / "sys/fs/cgroup" / controller.mount
+            group = mount / path.lstrip("/")
+            while found and group.is_relative_to(mount):
+                yield from _left_in(group, controller)
+                group = group.parent
+
+
+def _left_in(group: Path, controller: _Controller) -> Iterator[int]:
+    try:
+        limit = (group / controller.limit).read_text(encoding="ascii").strip()
+        used = int((group / controller.used).read_text(encoding="ascii"))
+        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):  # not mounted here, or the group of all groups
+        return
+    stat = dict(line.split(" ", 1) for line in lines)
+    cache = sum(int(stat.get(name, 0)) for name in controller.stat)
+    if limit.isdecimal():
+        yield max(int(limit) - used + cache, 0)
+
+
+def _field(path: Path, name: str) -> int:
+    lines = (line.partition(":") for line in path.read_text(encoding="ascii").splitlines())
     fields = {key: value for key, _, value in lines}
     return int(fields[name].split()[0]) * _KIB
-
-
-def _left_in_cgroups() -> Iterator[int]:
-    """What each control group above us, of the second kind, has left."""
-    try:
-        own = Path("/proc/self/cgroup").read_text(encoding="utf-8").partition("0::")[2].strip()
-    except OSError:
-        return
-    folder = _CGROUP / own.lstrip("/")
-    for group in (folder, *folder.parents):
-        try:
-            limit = (group / "memory.max").read_text(encoding="ascii").strip()
-            used = int((group / "memory.current").read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            continue
-        if limit.isdecimal():
-            yield max(int(limit) - used, 0)
