@@ -31,7 +31,7 @@ class Cancelled(BaseException):
 
 
 class Refused(Exception):
-    """The call cannot be done; ``data`` is the reply."""
+    """What was asked cannot be done; ``data`` is the reply, and its ``kind`` says whose fault."""
 
     def __init__(self, kind: str, message: str, **more: Any) -> None:
         super().__init__(message)

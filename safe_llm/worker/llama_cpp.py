@@ -63,9 +63,8 @@ def _load(conversation: Conversation, request: Request) -> Model | None:
     conversation.reply(request.id, "hello", {"version": loading.VERSION})
     try:
         model = loading.load(request.arguments, conversation.attend)
-    except loading.CannotLoad as error:
-        refusal = {"kind": error.kind, "message": str(error)}
-        conversation.reply(request.id, "error", refusal)
+    except Refused as refused:
+        conversation.reply(request.id, "error", refused.data)
         return None
     conversation.tokens_predicted = lambda: model.tokens_predicted
     conversation.reply(request.id, "done", loading.description(model))

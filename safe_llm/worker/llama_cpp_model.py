@@ -27,6 +27,26 @@ class Tally:
     first: float = 0.0
     finish_reason: str | None = None
 
+    def cost(self) -> dict[str, Any]:
+        """Return it as the ``usage`` and ``timings`` of a reply."""
+        now = time.monotonic()
+        first = self.first or now
+        cached, seconds = max(self.prompt - self.evaluated, 0), now - first
+        usage = {
+            "prompt_tokens": self.prompt,
+            "completion_tokens": self.predicted,
+            "cached_tokens": cached,
+        }
+        timings = {
+            "cache_n": cached,
+            "prompt_n": self.prompt - cached,
+            "prompt_ms": 1000 * (first - self.began),
+            "predicted_n": self.predicted,
+            "predicted_ms": 1000 * seconds,
+            "predicted_per_second": self.predicted / seconds if seconds > 0 else 0.0,
+        }
+        return {"usage": usage, "timings": timings}
+
 
 class Model(llama_cpp.Llama):  # type: ignore[misc]  # the library is not typed
     """One context of llama.cpp, for one call at a time; ``begin`` begins it."""
@@ -35,11 +55,15 @@ class Model(llama_cpp.Llama):  # type: ignore[misc]  # the library is not typed
     tokens_predicted = 0
     usual_last_n_tokens = 64
     tally = Tally()
-    logprobs: Logprobs | None = None
+    _logprobs: Logprobs | None = None
 
     def begin(self) -> None:
         """Forget the last call."""
-        self.tally, self.logprobs = Tally(), None
+        self.tally, self._logprobs = Tally(), None
+
+    def take_logprobs(self, text: str) -> list[dict[str, Any]]:
+        """How probable the tokens of a new piece of text were, if that was asked for."""
+        return [] if self._logprobs is None else self._logprobs.take(text)
 
     @cached_property
     def ending_tokens(self) -> list[int]:
@@ -56,7 +80,7 @@ class Model(llama_cpp.Llama):  # type: ignore[misc]  # the library is not typed
         if logprobs is not None:
             if not self._logits_all:
                 raise ValueError("log probabilities need an engine with logits_all=True")
-            self.logprobs = Logprobs(self, logprobs)
+            self._logprobs = Logprobs(self, logprobs)
         return self._watched(super().create_completion(*args, stream=True, **options))
 
     def _watched(self, pieces: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
@@ -73,8 +97,8 @@ class Model(llama_cpp.Llama):  # type: ignore[misc]  # the library is not typed
         self.tally.prompt = len(tokens)
         generated = super().generate(tokens, *args, **options)
         for position, token in enumerate(generated, start=len(tokens) - 1):
-            if self.logprobs is not None:
-                self.logprobs.note(token, self.scores[position])
+            if self._logprobs is not None:
+                self._logprobs.note(token, self.scores[position])
             self._count()
             yield token
 
