@@ -66,7 +66,7 @@ class _Reader:
                 raise self._violation(f"a message of {size} bytes", line.data)
             message = self._parsed(line.data)
             number, said, rest = message.get("id"), message.get(word), message.get(more)
-            if not isinstance(number, int) or not isinstance(said, str) or type(rest) is not dict:
+            if type(number) is not int or not isinstance(said, str) or type(rest) is not dict:
                 raise self._violation("a message without its fields", line.data)
             yield number, said, rest
 

@@ -7,6 +7,7 @@ context abort the process.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -34,6 +35,8 @@ def main() -> int:
         return EXIT_MISUSED
     # Else ggml has a debugger tell the stack of an abort, whose lines bury the reason.
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what is in a buffer is lost in the end
+        sys.stdout.reconfigure(line_buffering=True)
     os.set_inheritable(int(replies), False)
     conversation = Conversation(_private_stdin(), int(replies))
     model = _load(conversation, conversation.next())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,9 @@ def _trained_context(path: str, log: Log) -> int:
         model = _internals.LlamaModel(path_model=path, params=params, verbose=True)
     except ValueError as error:
         raise Refused("bad_model", _first(log, error)) from error
-    metadata = model.metadata()
+    metadata: dict[str, str] = {}
+    with suppress(UnicodeDecodeError):
+        metadata = model.metadata()
     model.close()
     trained = metadata.get(f"{metadata.get('general.architecture')}.context_length", "")
     return int(trained) if trained.isdecimal() else LARGEST_DEFAULT_CONTEXT
