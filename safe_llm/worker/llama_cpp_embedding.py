@@ -21,7 +21,7 @@ def embed(model: Model, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any
     _check(model, texts)
     counts = [_count(model, number, text) for number, text in enumerate(texts)]
     vectors: list[list[float]] = []
-    for start, end in _batches(counts, model.n_batch, model.context_params.n_seq_max):
+    for start, end in _batches(counts, model.n_batch, _most_at_once(model)):
         model.attend()
         vectors += map(_pooled, model.embed(texts[start:end], truncate=False))
     if not all(math.isfinite(value) for vector in vectors for value in vector):
@@ -44,6 +44,7 @@ def _check(model: Model, texts: Any) -> None:
 def _count(model: Model, number: int, text: str) -> int:
     if not text:
         raise Refused("bad_request", f"text {number} is empty: nothing has no meaning to embed")
+    model.attend()
     count = len(model.tokenize(text.encode()))
     if count > model.n_batch:
         raise Refused(
@@ -55,11 +56,17 @@ def _count(model: Model, number: int, text: str) -> int:
     return count
 
 
-def _batches(counts: Sequence[int], n_batch: int, n_seq_max: int) -> Iterator[tuple[int, int]]:
+def _most_at_once(model: Model) -> int:
+    """Texts in a batch. Where none are pooled the library mixes up all but the first (0.3.36)."""
+    is_pooled = model.pooling_type() != llama_cpp.LLAMA_POOLING_TYPE_NONE
+    return int(model.context_params.n_seq_max) if is_pooled else 1
+
+
+def _batches(counts: Sequence[int], n_batch: int, most: int) -> Iterator[tuple[int, int]]:
     """Cut where the library would by itself, so that what it decodes at once is the same."""
     start, tokens = 0, 0
     for end, count in enumerate(counts):
-        if tokens + count > n_batch or end - start >= n_seq_max:
+        if tokens + count > n_batch or end - start >= most:
             yield start, end
             start, tokens = end, 0
         tokens += count

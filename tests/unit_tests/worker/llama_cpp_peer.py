@@ -92,6 +92,12 @@ class Peer:
         """Ask, and wait for the reply that concludes the request."""
         return self.hear_all(self.ask(do, **arguments))[-1]
 
+    def wait_busy(self) -> None:
+        """Wait until it says that it works on a call."""
+        until = time.monotonic() + BOUND
+        while not self.answer("ping").data["busy"]:
+            assert time.monotonic() < until
+
     def text(self, **arguments: Any) -> str:
         """Have a prompt completed."""
         *chunks, done = self.hear_all(self.ask("complete", **arguments))

@@ -124,9 +124,7 @@ def test_without_a_pipe_for_replies_it_says_who_should_start_it() -> None:
 def in_a_prompt(worker: Peer) -> int:
     """The number of a call that is in the middle of a prompt, which takes many batches."""
     number = worker.ask("complete", prompt=LONG * 30)
-    until = time.monotonic() + BOUND
-    while not worker.answer("ping").data["busy"]:
-        assert time.monotonic() < until
+    worker.wait_busy()
     assert number not in worker.order
     return number
 
