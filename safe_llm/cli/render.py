@@ -8,11 +8,10 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from safe_llm.measure.columns import aligned
 from safe_llm.observers.bars import render_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from safe_llm.cli.facts import DemoFacts, NaiveFacts, SafeFacts
 
 Tone = Literal["plain", "strong", "bad", "good", "dim"]
@@ -111,7 +110,7 @@ def table(facts: DemoFacts) -> list[str]:
     head = ("orchestrator", "verbosity", "answered", "log bytes", "outcome")
     rows = [head, *map(_naive_row, facts.naive), _safe_row(facts.safe)]
     left = "nothing" if not facts.left_running else f"{facts.left_running} processes"
-    return [*_aligned(rows), f"left running: {left}"]
+    return [*aligned(rows), f"left running: {left}"]
 
 
 def _naive_row(facts: NaiveFacts) -> tuple[str, ...]:
@@ -133,13 +132,6 @@ def _safe_row(facts: SafeFacts) -> tuple[str, ...]:
         f"{facts.drained_bytes:,} drained",
         f"{facts.tokens_per_second:.0f} tokens/s",
     )
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
 
 
 def _wrapped(text: str, tone: Tone) -> list[Line]:

@@ -79,6 +79,16 @@ class Row:
     failure: str = ""
     quoted: Quoted = field(default=NOTHING_QUOTED)
 
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return " ".join(filter(None, (self.engine, self.verbosity, self.model)))
+
+    @property
+    def first_to_fill(self) -> StreamFigures | None:
+        """The stream whose pipe would be full first; None when none is, or nothing is known."""
+        return None if self.drained is None else self.drained.first_to_fill
+
     @classmethod
     def of(cls, subject: Subject, **measured: Any) -> Row:
         """Return the row of a subject."""

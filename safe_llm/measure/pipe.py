@@ -55,13 +55,11 @@ class Fill:
 def fill(start: Sequence[int], requests: Sequence[Sequence[int]]) -> Fill | None:
     """Write into a real pipe what an engine wrote, write by write, until it is full.
 
-    ``start`` and each of ``requests`` are the sizes of its writes. When all are written the
-    requests come again, but for the first, which often writes more than the rest. None when they
-    write nothing, so that the pipe never fills.
+    ``start`` and each of ``requests`` are the sizes of its writes. When all are written the later
+    half of the requests comes again and again: what the first ones write depends on what is in no
+    cache yet. None when they write nothing, so that the pipe never fills.
     """
-    if sum(start) == 0 and not any(map(sum, requests)):
-        return None
-    again = requests[1:] or requests
+    again = requests[len(requests) // 2 :]
     with _unread_pipe() as (_, writer):
         taken = _write_all(writer, start)
         if taken < sum(start):

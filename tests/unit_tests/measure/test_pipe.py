@@ -73,7 +73,7 @@ def test_only_requests_whose_whole_log_fits_are_counted() -> None:
     assert full.requests == 0
 
 
-def test_the_first_request_which_writes_more_is_not_repeated() -> None:
+def test_what_the_first_requests_write_is_not_repeated() -> None:
     full = fill([], [[10_000], [100]])
     assert full is not None
     assert full.requests > (held(100) - 12_288) // 100
