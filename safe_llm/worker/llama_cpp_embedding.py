@@ -44,7 +44,6 @@ def _check(model: Model, texts: Any) -> None:
 def _count(model: Model, number: int, text: str) -> int:
     if not text:
         raise Refused("bad_request", f"text {number} is empty: nothing has no meaning to embed")
-    model.attend()
     count = len(model.tokenize(text.encode()))
     if count > model.n_batch:
         raise Refused(

@@ -38,11 +38,12 @@ class Peer:
         self._heard: defaultdict[int, deque[Reply]] = defaultdict(deque)
         self.order: list[int] = []  # the request of each reply
         self.replies, to_worker = os.pipe()
+        usual = {key: one for key, one in os.environ.items() if key != "PYTHONUNBUFFERED"}
         ours = {"PYTHONPATH": str(ROOT), REPLIES_VARIABLE: str(to_worker)}
         with self._files[1].open("wb") as stdout, self._files[2].open("wb") as stderr:
             self.process = subprocess.Popen(
                 ARGV, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr, pass_fds=[to_worker],
-                cwd=folder, env={**os.environ, **ours, **env},
+                cwd=folder, env={**usual, **ours, **env},
             )  # fmt: skip
         os.close(to_worker)
 

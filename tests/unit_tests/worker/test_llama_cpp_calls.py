@@ -343,6 +343,21 @@ def test_the_probabilities_of_all_tokens_are_those_of_one_distribution(exact: Pe
     assert all(more >= less for more, less in pairwise(values))
 
 
+@pytest.mark.smollm2
+def test_each_piece_of_a_text_comes_with_its_own_tokens() -> None:
+    asked = {**GREEDY, "prompt": MANY_BYTES[2], "max_tokens": 40}
+    with loaded(smollm2_path(), parameters={"n_ctx": 512, "logits_all": True}) as worker:
+        *chunks, done = worker.hear_all(worker.ask("complete", **asked, logprobs=1))
+    assert sum(len(chunk.data["logprobs"]) for chunk in chunks) == 40
+    assert done.data["usage"]["completion_tokens"] == 40
+    for chunk in chunks:
+        tokens = "".join(entry["token"] for entry in chunk.data["logprobs"])
+        if len(chunk.data["logprobs"]) == 1:
+            assert tokens == chunk.data["text"]
+        else:  # a character that several tokens make up is in none of them
+            assert len(chunk.data["text"].encode()) > len(tokens.encode())
+
+
 def test_tokens_that_a_stop_cut_off_have_no_probability(exact: Peer) -> None:
     whole = said(exact, **GREEDY)[0]
     *chunks, _ = exact.hear_all(exact.ask("complete", **GREEDY, logprobs=0, stop=[whole[5:8]]))

@@ -145,10 +145,17 @@ def test_it_ends_with_its_parent_also_before_it_was_told_anything() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_the_middle_of_a_text(worker: Peer, number: signal.Signals) -> None:
-    begun(worker)
-    worker.process.send_signal(number)
-    assert worker.process.wait(BOUND) == -number
+def test_a_signal_ends_it_in_the_middle_of_a_text_whatever_it_has_inherited(
+    model: Path, number: signal.Signals
+) -> None:
+    usual = signal.signal(number, signal.SIG_IGN)
+    try:
+        with loaded(model, parameters={"n_ctx": FAR_AWAY}) as worker:
+            begun(worker)
+            worker.process.send_signal(number)
+            assert worker.process.wait(BOUND) == -number
+    finally:
+        signal.signal(number, usual)
 
 
 def test_replies_that_nobody_can_hear_end_it(model: Path) -> None:
