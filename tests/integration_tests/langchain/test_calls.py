@@ -12,11 +12,13 @@ from langchain_core.prompts import PromptTemplate
 from langchain_core.runnables import ConfigurableField
 
 from safe_llm import CallTimeout, ModelFileInvalid, PromptTooLong
-from safe_llm.langchain import LlamaCpp
-from tests.integration_tests.langchain.conftest import becomes_idle, tokens_predicted
+from tests.engine_kinds import becomes_idle, tokens_predicted
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from safe_llm.langchain import LlamaCpp
+    from tests.integration_tests.langchain.conftest import Make
 
 FOREVER: dict[str, Any] = {"max_tokens": -1}
 
@@ -57,9 +59,9 @@ def test_a_batch_of_sixteen_is_answered(llm: LlamaCpp) -> None:
     assert [len(text) for text in llm.batch(prompts, {"max_concurrency": 3})] == [5] * 16
 
 
-def test_n_ctx_is_the_context_of_each_call_of_a_batch(model: Path) -> None:
+def test_n_ctx_is_the_context_of_each_call_of_a_batch(make: Make) -> None:
     prompts: list[Any] = ["y" * 120] * 16  # with their answers 3,520 tokens in all
-    with LlamaCpp(model_path=str(model), n_ctx=256, max_tokens=100, verbose=False) as small:
+    with make(n_ctx=256, max_tokens=100) as small:
         assert [len(text) for text in small.batch(prompts)] == [100] * 16
         with pytest.raises(PromptTooLong) as caught:
             small.invoke("y" * 256)
@@ -90,12 +92,12 @@ async def test_agenerate_says_it_too(llm: LlamaCpp) -> None:
 
 
 def test_a_stop_string_of_the_object_and_one_of_the_call_both_end_the_answer(
-    llm: LlamaCpp, model: Path
+    llm: LlamaCpp, make: Make
 ) -> None:
     text = llm.invoke("hello", max_tokens=40, temperature=1.0, top_k=0, seed=7)
     settings: dict[str, Any] = {"max_tokens": 40, "temperature": 1.0, "top_k": 0, "seed": 7}
     first, second = text[25], text[12]
-    with LlamaCpp(model_path=str(model), stop=[first], verbose=False, **settings) as stopping:
+    with make(stop=[first], **settings) as stopping:
         assert stopping.invoke("hello") == text[: text.index(first)]
         shorter = min(text.index(first), text.index(second))
         assert stopping.invoke("hello", stop=[second]) == text[:shorter]
@@ -148,29 +150,29 @@ def test_callbacks_get_each_token_while_invoke_is_running(llm: LlamaCpp) -> None
 def test_what_is_in_the_cache_is_not_asked_for_again(llm: LlamaCpp) -> None:
     cached = llm.model_copy(update={"cache": InMemoryCache()})
     text = cached.invoke("cache me")
-    before = tokens_predicted(llm)
+    before = tokens_predicted(llm.engine)
     assert cached.invoke("cache me") == text
-    assert tokens_predicted(llm) == before
+    assert tokens_predicted(llm.engine) == before
     cached.invoke("cache me too")
-    assert tokens_predicted(llm) == before + 5
+    assert tokens_predicted(llm.engine) == before + 5
 
 
-def test_a_bound_timeout_ends_the_call_and_frees_the_slot(llm: LlamaCpp) -> None:
+def test_a_bound_timeout_ends_the_call_and_its_work(llm: LlamaCpp) -> None:
     with pytest.raises(CallTimeout) as caught:
         llm.bind(timeout=0.3, **FOREVER).invoke("hello")
     assert isinstance(caught.value, ModelTimeoutError)
-    assert becomes_idle(llm)
+    assert becomes_idle(llm.engine)
     assert len(llm.invoke("hello")) == 5
 
 
-def test_a_stream_that_is_left_frees_the_slot(llm: LlamaCpp) -> None:
+def test_a_stream_that_is_left_ends_its_work(llm: LlamaCpp) -> None:
     for _ in llm.stream("hello", **FOREVER):
         break
-    assert becomes_idle(llm)
+    assert becomes_idle(llm.engine)
 
 
 @pytest.mark.asyncio
-async def test_a_task_that_is_cancelled_frees_the_slot(llm: LlamaCpp) -> None:
+async def test_a_task_that_is_cancelled_ends_its_work(llm: LlamaCpp) -> None:
     begun = asyncio.Event()
 
     async def read() -> None:
@@ -182,7 +184,7 @@ async def test_a_task_that_is_cancelled_frees_the_slot(llm: LlamaCpp) -> None:
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
-    assert becomes_idle(llm)
+    assert becomes_idle(llm.engine)
 
 
 def test_a_prompt_that_fails_cancels_the_others_of_its_batch(llm: LlamaCpp) -> None:
@@ -190,11 +192,11 @@ def test_a_prompt_that_fails_cancels_the_others_of_its_batch(llm: LlamaCpp) -> N
         llm.generate(["x" * 20_000, "fine", "fine too"], **FOREVER)
     assert isinstance(caught.value, ContextOverflowError)
     assert (caught.value.prompt_tokens, caught.value.context_tokens) == (20_001, 16_384)
-    assert becomes_idle(llm)
+    assert becomes_idle(llm.engine)
 
 
-def test_a_missing_model_file_is_an_error_of_the_first_call_and_of_langchain() -> None:
-    llm = LlamaCpp(model_path="/nowhere/model.gguf", verbose=False)
+def test_a_missing_model_file_is_an_error_of_the_first_call_and_of_langchain(make: Make) -> None:
+    llm = make(model_path="/nowhere/model.gguf")
     with pytest.raises(ModelFileInvalid) as caught:
         llm.invoke("hello")
     assert isinstance(caught.value, ModelNotFoundError)

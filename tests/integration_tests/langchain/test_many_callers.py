@@ -10,11 +10,16 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from safe_llm.langchain import LlamaCpp
-from tests.integration_tests.langchain.conftest import tokens_predicted
+from tests.engine_kinds import tokens_predicted
+
+if TYPE_CHECKING:
+    from safe_llm.langchain import LlamaCpp
+    from tests.engine_kinds import Kind
+    from tests.integration_tests.langchain.conftest import Make
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,7 +37,7 @@ print(len(text), status.pid, status.leases, [str(one.message) for one in caught]
 FORK_AND_CALL = """
 import os, sys, warnings
 from safe_llm.langchain import LlamaCpp
-llm = LlamaCpp(model_path=sys.argv[1], max_tokens=5, verbose=False)
+llm = LlamaCpp(engine=sys.argv[1], model_path=sys.argv[2], max_tokens=5, verbose=False)
 llm.invoke("hello")
 before = llm.engine.status().pid
 child = os.fork()
@@ -61,14 +66,14 @@ def test_eight_threads_and_three_loops_at_once_are_answered_and_each_request_is_
         calls = (llm.ainvoke(f"loop {loop} call {call}") for call in range(4))
         return await asyncio.gather(*calls)
 
-    before = tokens_predicted(llm)
+    before = tokens_predicted(llm.engine)
     with ThreadPoolExecutor(11) as pool:
         threads = [pool.submit(llm.invoke, f"thread {number}") for number in range(8)]
         loops = [pool.submit(asyncio.run, several(number)) for number in range(3)]
         texts = [future.result(10) for future in threads]
         texts += [text for future in loops for text in future.result(10)]
     assert [len(text) for text in texts] == [5] * 20
-    assert tokens_predicted(llm) == before + 20 * 5
+    assert tokens_predicted(llm.engine) == before + 20 * 5
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
@@ -106,10 +111,10 @@ def test_a_pickle_in_another_process_starts_an_engine_of_its_own_and_says_so_onc
 
 
 def test_a_fork_takes_an_engine_of_its_own_says_so_once_and_leaves_the_parents_alone(
-    model: Path,
+    kind: Kind, model: Path
 ) -> None:
     run = subprocess.run(
-        [sys.executable, "-c", FORK_AND_CALL, str(model)],
+        [sys.executable, "-c", FORK_AND_CALL, kind.name, str(model)],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -129,8 +134,8 @@ def test_a_fork_takes_an_engine_of_its_own_says_so_once_and_leaves_the_parents_a
     assert not Path(f"/proc/{before}").exists()
 
 
-def test_the_process_of_an_object_that_is_garbage_ends(model: Path) -> None:
-    forgotten = LlamaCpp(model_path=str(model), verbose=False, n_threads=1)
+def test_the_process_of_an_object_that_is_garbage_ends(make: Make) -> None:
+    forgotten = make()
     forgotten.start()
     pid = forgotten.engine.status().pid
     assert pid is not None
