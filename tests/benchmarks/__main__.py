@@ -18,6 +18,7 @@ _MODULES = {
     "wake-up": "wake_up",
     "call": "call",
     "tokens": "tokens",
+    "worker": "worker",
     "cancellation": "cancellation",
 }
 _BOUND = 600.0  # seconds for one benchmark, which takes about one minute

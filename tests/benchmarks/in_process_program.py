@@ -1,0 +1,57 @@
+"""llama-cpp-python as a user's program calls it, with nothing of ours around: the reference.
+
+``python -m tests.benchmarks.in_process_program MODEL PARAMETERS`` loads and says ``ready``. It then
+takes a job a line, as JSON, and answers each with what the loop that reads the stream saw.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import llama_cpp
+
+from tests.benchmarks.stopwatch import Stopwatch
+
+_NEVER = -1e9  # a bias that no logit outweighs
+
+
+def main(path: str, parameters: str) -> int:
+    """Do jobs until there are no more."""
+    model = llama_cpp.Llama(path, **json.loads(parameters))
+    never = dict.fromkeys(_ending_tokens(model), _NEVER)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(json.dumps(_complete(model, never, **json.loads(line))), flush=True)
+    return 0
+
+
+def _complete(
+    model: Any, never: dict[int, float], *, prompt: str, tokens: int, fresh: bool, endless: bool
+) -> dict[str, Any]:
+    watch, text = Stopwatch(), ""
+    if fresh:
+        model.reset()
+    bias = never if endless else None
+    for piece in model.create_completion(
+        prompt, max_tokens=tokens, temperature=0.0, logit_bias=bias, stream=True
+    ):
+        said = piece["choices"][0]["text"]
+        watch.heard(said)
+        text += said
+    return {
+        "first_token": watch.first_token,
+        "tokens_a_second": watch.tokens_a_second,
+        "tokens": watch.tokens,
+        "text": text,
+    }
+
+
+def _ending_tokens(model: Any) -> list[int]:
+    vocabulary = range(model.n_vocab())
+    return [one for one in vocabulary if llama_cpp.llama_vocab_is_eog(model._model.vocab, one)]
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
