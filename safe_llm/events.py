@@ -23,6 +23,13 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineChosen(Event):
+    """``source`` is the engine that runs a model whose user named none, ``because`` says why."""
+
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessStarted(Event):
     """A child was spawned."""
 

@@ -47,14 +47,18 @@ async def find_binary(explicit: str | None) -> Binary:
     Raises ``MissingExtra`` when there is none, ``SpawnFailed`` when it cannot be started, and
     ``NotALlamaServer`` when it is something else.
     """
-    found = _locate(explicit)
+    found = locate_binary(explicit)
     key = _identity(found)
     if key not in _asked:
         _asked[key] = await _ask_for_help(found)
     return _asked[key]
 
 
-def _locate(explicit: str | None) -> Binary:
+def locate_binary(explicit: str | None) -> Binary:
+    """Return the llama-server to use without asking it anything, so with no flags known.
+
+    Raises ``MissingExtra`` when there is none.
+    """
     named = explicit or os.environ.get(ENVIRONMENT_VARIABLE)
     if named:
         origin = "server_binary" if explicit else ENVIRONMENT_VARIABLE

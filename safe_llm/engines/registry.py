@@ -16,6 +16,8 @@ from safe_llm.engines.llama_cpp import LlamaCppPython
 from safe_llm.engines.llama_server import LlamaServer
 from safe_llm.engines.spec import LlamaServerSpec
 from safe_llm.errors import MisuseError
+from safe_llm.events import EngineChosen
+from safe_llm.observers.dispatcher import dispatcher
 from safe_llm.process.hub import hub
 
 if TYPE_CHECKING:
@@ -48,11 +50,15 @@ class Registry:
         """Return the engine for a specification, leased to one holder more."""
         with self._lock:
             shared = self._shared.get(spec)
+            is_new = shared is None
             if shared is None:
                 shared = Shared(self._make(spec, settings))
                 self._shared[spec] = shared
             shared.holders.add(holder)
-            return shared
+        if is_new and settings.chosen_because:
+            chosen = EngineChosen(source=spec.name, because=settings.chosen_because)
+            dispatcher().post(chosen, settings.observers)
+        return shared
 
     def _make(self, spec: EngineSpec, settings: EngineSettings) -> Backend:
         make_room = partial(self._make_room, spec, settings.max_engines)

@@ -17,7 +17,8 @@ class EngineSettings:
     """How an engine is looked after. Of objects that share one, the first one's count.
 
     ``idle_timeout`` seconds without a call stop it until the next; ``max_engines`` stops the least
-    recently used engines that have no call in flight, before another one is started.
+    recently used engines that have no call in flight, before another one is started. Where it was
+    chosen for somebody who named none, ``chosen_because`` is told to the observers.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -26,3 +27,4 @@ class EngineSettings:
     idle_timeout: float | None = None
     max_engines: int | None = None
     observers: tuple[Observer, ...] = ()
+    chosen_because: str = ""

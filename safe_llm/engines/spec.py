@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from safe_llm.errors import MisuseError, ModelFileInvalid
 
@@ -31,6 +31,7 @@ class LlamaServerSpec:
     ``unix:/path``) somebody else owns the server and the other fields have no effect.
     """
 
+    kind: ClassVar[str] = "llama-server"
     model_path: str
     binary: str | None = None
     parameters: tuple[tuple[str, ParameterValue], ...] = ()
@@ -42,7 +43,7 @@ class LlamaServerSpec:
     @property
     def name(self) -> str:
         """What messages call this engine."""
-        return f"llama-server({self.base_url or Path(self.model_path).name})"
+        return f"{self.kind}({self.base_url or Path(self.model_path).name})"
 
     @property
     def logs_for_debugging(self) -> bool:
@@ -53,6 +54,11 @@ class LlamaServerSpec:
         by_name = str(dict(self.parameters).get("verbosity", ""))
         level = next((asked[flag] for flag in _LEVEL_FLAGS if flag in asked), by_name)
         return level.isdecimal() and int(level) >= _TRACE
+
+    def plain(self) -> dict[str, Any]:
+        """Return, as JSON could hold it, what an answer depends on. No secret is in it."""
+        parameters = {name: _plain(value) for name, value in self.parameters}
+        return {"engine": parameters, "server_args": list(self.server_args)}
 
     def __repr__(self) -> str:
         return f"<LlamaServerSpec {self.name}>"  # neither the key nor the environment
@@ -65,13 +71,16 @@ class LlamaCppPythonSpec:
     ``parameters`` are those of ``llama_cpp.Llama``, as JSON, only what the user set; build one
     with ``of``. ``n_workers`` contexts serve as many calls at once, each in a process of its own;
     they share the pages of the model file. ``chat_handler`` is a class of
-    ``llama_cpp.llama_chat_format`` and its arguments as JSON.
+    ``llama_cpp.llama_chat_format`` and its arguments as JSON, ``draft`` are the arguments of its
+    ``LlamaPromptLookupDecoding``.
     """
 
+    kind: ClassVar[str] = "llama-cpp-python"
     model_path: str
     parameters: str = "{}"
     n_workers: int = 1
     chat_handler: tuple[str, str] | None = None
+    draft: str | None = None
     env: tuple[tuple[str, str], ...] = ()
     base_url: None = None
 
@@ -82,6 +91,7 @@ class LlamaCppPythonSpec:
         parameters: Mapping[str, Any],
         *,
         chat_handler: tuple[str, Mapping[str, Any]] | None = None,
+        draft: Mapping[str, int] | None = None,
         **fields: Any,
     ) -> Self:
         """Return the specification for parameters given as values."""
@@ -90,13 +100,18 @@ class LlamaCppPythonSpec:
             model_path=model_path,
             parameters=_as_json(parameters),
             chat_handler=handler,
+            draft=None if draft is None else _as_json(draft),
             **fields,
         )
 
     @property
     def name(self) -> str:
         """What messages call this engine."""
-        return f"llama-cpp-python({Path(self.model_path).name})"
+        return f"{self.kind}({Path(self.model_path).name})"
+
+    def plain(self) -> dict[str, Any]:
+        """Return, as JSON could hold it, what an answer depends on. No secret is in it."""
+        return {"engine": json.loads(self.parameters), "draft": _from_json(self.draft)}
 
     def loading(self) -> dict[str, Any]:
         """Return what the worker is told to load."""
@@ -105,6 +120,7 @@ class LlamaCppPythonSpec:
             "model_path": self.model_path,
             "parameters": json.loads(self.parameters),
             "chat_handler": None if handler is None else [handler[0], json.loads(handler[1])],
+            "draft": _from_json(self.draft),
             "verbose": True,
         }
 
@@ -115,6 +131,10 @@ class LlamaCppPythonSpec:
 EngineSpec = LlamaServerSpec | LlamaCppPythonSpec
 
 
+def _plain(value: ParameterValue) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _as_json(values: Mapping[str, Any]) -> str:
     try:
         return json.dumps(values, sort_keys=True, allow_nan=False)
@@ -123,6 +143,10 @@ def _as_json(values: Mapping[str, Any]) -> str:
             reason=f"a parameter cannot be sent to the engine's process: {error}",
             hint="numbers, texts, lists and dictionaries can; Python objects cannot",
         ) from error
+
+
+def _from_json(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
 
 
 def check_model_file(path: str) -> str:

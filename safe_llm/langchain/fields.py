@@ -22,19 +22,22 @@ from safe_llm.events import Event
 from safe_llm.langchain.destinations import ToBody, warn_of_the_meaningless
 from safe_llm.langchain.grammar import check_grammar
 from safe_llm.langchain.identity import identity
+from safe_llm.langchain.kinds import DESTINATIONS, engine_choice
 from safe_llm.langchain.leases import Leases
+from safe_llm.langchain.library_specification import library_spec
 from safe_llm.langchain.llama_parameters import ENGINE_NAMES, LLAMA
 from safe_llm.langchain.names import refuse_unknown
 from safe_llm.langchain.parameters import ORIGINAL
 from safe_llm.langchain.request import CALL, Request, build_request
 from safe_llm.langchain.seconds import check_seconds, with_timeout
-from safe_llm.langchain.specification import check_kind, engine_parameters, server_spec
+from safe_llm.langchain.specification import engine_parameters, server_spec
 from safe_llm.langchain.watching import watchers
 from safe_llm.limits import Limits, StopPolicy
 from safe_llm.supervise.restart import RestartPolicy
 
 if TYPE_CHECKING:
-    from safe_llm.engines.spec import LlamaServerSpec
+    from safe_llm.engines.choice import Choice
+    from safe_llm.engines.spec import EngineSpec
 
 # validator, pydantic's __init__, langchain_core's __init__: above them stands the user's line.
 _TO_THE_USER = 5
@@ -119,14 +122,14 @@ class LlamaCppFields(BaseLLM):
         """Refuse what cannot work before anything is started for it; take no lease yet."""
         self._add_version("safe-llm", __version__)
         is_copy = isinstance(self.client, Leases)  # made by configurable_fields, for one call
-        check_kind(self.engine_kind)
+        choice = self._choice()
         check_grammar(self.grammar, self.grammar_path)
         refuse_changed_address(tuple(self.server_args))
         self._engine_spec()
         self._settings()
         self._constructed_request()
         if not is_copy:
-            warn_of_the_meaningless(self._given(), {**ORIGINAL, **LLAMA}, _TO_THE_USER)
+            warn_of_the_meaningless(self._given(), DESTINATIONS[choice.kind], _TO_THE_USER)
             self.client = Leases()
         return self
 
@@ -134,7 +137,15 @@ class LlamaCppFields(BaseLLM):
         fields: dict[str, Any] = {name: getattr(self, name) for name in ORIGINAL}
         return {**fields, **self.model_kwargs}
 
-    def _engine_spec(self) -> LlamaServerSpec:
+    def _choice(self) -> Choice:
+        of_a_server = ("server_binary", "server_args", "base_url", "api_key")
+        return engine_choice(self.engine_kind, {one: getattr(self, one) for one in of_a_server})
+
+    def _engine_spec(self) -> EngineSpec:
+        if self._choice().kind == "llama-cpp-python":
+            return library_spec(
+                self._given(), model_path=self.model_path, n_parallel=self.n_parallel
+            )
         parameters = engine_parameters(
             self._given(), n_parallel=self.n_parallel, server_args=self.server_args
         )
@@ -156,6 +167,7 @@ class LlamaCppFields(BaseLLM):
             idle_timeout=self.idle_timeout,
             max_engines=self.max_engines,
             observers=(*self.observers, *watchers(verbose=self.verbose)),
+            chosen_because=self._choice().because,
         )
 
     def _call_limits(self) -> Limits:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from safe_llm.engines.spec import LlamaServerSpec
+    from safe_llm.engines.spec import EngineSpec
     from safe_llm.langchain.request import Request
 
 _OF_THE_ORIGINAL = (
@@ -17,7 +17,7 @@ _OF_THE_ORIGINAL = (
 
 
 def identity(
-    fields: Mapping[str, Any], *, base_url: str | None, spec: LlamaServerSpec, request: Request
+    fields: Mapping[str, Any], *, base_url: str | None, spec: EngineSpec, request: Request
 ) -> dict[str, Any]:
     """Return the original's identifying parameters, and besides them what else matters.
 
@@ -28,16 +28,12 @@ def identity(
         "grammar": getattr(grammar, "_grammar", grammar),
         "grammar_path": str(path) if path else None,
         "base_url": base_url,
-        "engine": {name: _plain(value) for name, value in spec.parameters},
-        "server_args": list(spec.server_args),
+        **spec.plain(),
     }
     return {
         **{name: fields.get(name) for name in _OF_THE_ORIGINAL},
         "stop_sequences": fields.get("stop"),  # as the original calls it
         **{name: value for name, value in others.items() if value},
+        "engine_kind": spec.kind,
         "request": dict(request.body),
     }
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -1,4 +1,4 @@
-"""Further parameters of ``llama_cpp.Llama``, as ``model_kwargs`` takes them, and where they go.
+"""Further parameters of ``llama_cpp.Llama``, and where they go when a llama-server runs the model.
 
 What bears the same name in ``llama_server_flags`` and needs no translation is not listed.
 """
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from safe_llm.engines.llama_server_flags import FLAGS
 from safe_llm.errors import MisuseError
 from safe_llm.langchain.destinations import Nowhere, ToEngine
+from safe_llm.langchain.parameters import if_false
 
 if TYPE_CHECKING:
     from safe_llm.langchain.destinations import Destination
 
 # Numbers of ggml's and llama.cpp's enums (ggml.h, llama.h), which llama-cpp-python hands through.
-_CACHE_TYPES = dict(
+CACHE_TYPES = dict(
     zip(
         (0, 1, 2, 3, 6, 7, 8, 20, 30),
         ("f32", "f16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "iq4_nl", "bf16"),
@@ -58,25 +59,21 @@ def _typed(value: Any) -> str:
     return f"{kinds.get(type(value), 'str')}:{text}"
 
 
-def _if_false(value: Any) -> Any:
-    return False if value is False else None
-
-
 _EMBEDDINGS = "this class completes text; embeddings are another class's work"
 _PYTHON_OBJECT = "an object of this process cannot work inside the engine's"
 _CHAT = "this class completes text and applies no chat template"
 _OLD_FORMAT = "a GGUF file says it itself"
 
 LLAMA: Mapping[str, Destination] = {
-    "type_k": ToEngine(("cache_type_k",), _named("type_k", _CACHE_TYPES)),
-    "type_v": ToEngine(("cache_type_v",), _named("type_v", _CACHE_TYPES)),
+    "type_k": ToEngine(("cache_type_k",), _named("type_k", CACHE_TYPES)),
+    "type_v": ToEngine(("cache_type_v",), _named("type_v", CACHE_TYPES)),
     "split_mode": ToEngine(("split_mode",), _named("split_mode", _SPLIT_MODES)),
     "rope_scaling_type": ToEngine(("rope_scaling",), _named("rope_scaling_type", _ROPE_SCALINGS)),
     "numa": ToEngine(("numa",), _named("numa", _NUMA)),
     "tensor_split": ToEngine(("tensor_split",), _texts),
     "kv_overrides": ToEngine(("kv_overrides",), _overrides),
-    "offload_kqv": ToEngine(("offload_kqv",), _if_false),
-    "op_offload": ToEngine(("op_offload",), _if_false),
+    "offload_kqv": ToEngine(("offload_kqv",), if_false),
+    "op_offload": ToEngine(("op_offload",), if_false),
     "lora_scale": ToEngine(("lora_scale",)),
     "no_perf": Nowhere("timings come with every answer and cost nothing", default=False),
     "pooling_type": Nowhere(_EMBEDDINGS, default=-1),

@@ -1,7 +1,7 @@
 """``LlamaCpp``: the drop-in for ``langchain_community.llms.LlamaCpp``. Runs no model in-process.
 
 It translates between LangChain and an engine, and nothing else: constructing one starts nothing
-and touches no file. Callbacks run where the caller runs, in its thread or in its event loop.
+and opens no file. Callbacks run where the caller runs, in its thread or in its event loop.
 """
 
 from __future__ import annotations
@@ -40,9 +40,12 @@ class LlamaCpp(LlamaCppFields):
     name says; one that no longer means anything warns by name, a misspelt one is a
     ``MisuseError`` that names the nearest. Further fields:
 
+    - ``engine``: ``"llama-server"``, ``"llama-cpp-python"``, or ``"auto"``, which is the first of
+      them that is installed; ``engine.status().name`` says which;
     - ``server_binary``, ``server_args``: which llama-server, and flags for it as they are;
     - ``base_url`` (``http://…`` or ``unix:/path``), ``api_key``: a server of somebody else's;
-    - ``n_parallel``: calls that it serves at once, each with ``n_ctx`` tokens of context;
+    - ``n_parallel``: calls that it serves at once, each with ``n_ctx`` tokens of context; a
+      llama-cpp-python takes a process for each;
     - ``limits``, ``timeout``: what a call may take, ``timeout`` in seconds and a start included;
     - ``stop_policy``, ``restart_policy``, ``idle_timeout`` (seconds), ``max_engines``,
       ``observers``: how its process is looked after. Objects that want the same engine share it.

@@ -1,6 +1,7 @@
 """Every constructor field of the original ``LlamaCpp``, and where it goes: one table, no code.
 
-The original is ``langchain_community.llms.llamacpp.LlamaCpp`` (0.4.2), read field by field.
+The original is ``langchain_community.llms.llamacpp.LlamaCpp`` (0.4.2), read field by field. What
+goes to the engine is in llama-server's names; ``library_parameters`` has llama-cpp-python's.
 """
 
 from __future__ import annotations
@@ -15,15 +16,18 @@ if TYPE_CHECKING:
     from safe_llm.langchain.destinations import Destination
 
 
-def _if_true(value: Any) -> Any:
+def if_true(value: Any) -> Any:
+    """Return True, or nothing for what no engine does by itself."""
     return True if value else None
 
 
-def _if_false(value: Any) -> Any:
+def if_false(value: Any) -> Any:
+    """Return False, or nothing for what every engine does by itself."""
     return False if value is False else None
 
 
-def _as_text(value: Any) -> Any:
+def as_text(value: Any) -> Any:
+    """Return the text of a path."""
     return None if value is None else str(value)
 
 
@@ -45,7 +49,7 @@ def unless_random(seed: Any) -> Any:
 ORIGINAL: Mapping[str, Destination] = {
     # -- the model
     "model_path": Here("the engine's model file"),
-    "lora_path": ToEngine(("lora_path",), _as_text),
+    "lora_path": ToEngine(("lora_path",), as_text),
     "lora_base": Nowhere("llama.cpp applies adapters to the model itself; give it as model_path"),
     "n_parts": Nowhere("a model in parts is found by the path of its first part", default=-1),
     "vocab_only": Nowhere("an engine always loads the weights too", default=False),
@@ -55,8 +59,8 @@ ORIGINAL: Mapping[str, Destination] = {
     "n_threads": ToEngine(("n_threads",)),
     "n_gpu_layers": ToEngine(("n_gpu_layers",)),
     "f16_kv": ToEngine(("cache_type_k", "cache_type_v"), _cache_type),
-    "use_mlock": ToEngine(("use_mlock",), _if_true),
-    "use_mmap": ToEngine(("use_mmap",), _if_false),
+    "use_mlock": ToEngine(("use_mlock",), if_true),
+    "use_mmap": ToEngine(("use_mmap",), if_false),
     "rope_freq_base": ToEngine(("rope_freq_base",)),
     "rope_freq_scale": ToEngine(("rope_freq_scale",)),
     # -- sampling

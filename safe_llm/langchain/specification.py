@@ -1,4 +1,4 @@
-"""Which engine a model object wants: its fields as a ``LlamaServerSpec``. Touches no file."""
+"""Which llama-server a model object wants: its fields as a ``LlamaServerSpec``. Opens no file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from safe_llm.langchain.llama_parameters import ENGINE_NAMES, LLAMA
 from safe_llm.langchain.parameters import ORIGINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from safe_llm.engines.spec import ParameterValue
 
@@ -20,40 +20,31 @@ SLOTS = 4  # calls that an engine serves at once; what llama-server takes by its
 
 _SAYS_IT_ITSELF = frozenset({"-c", "--ctx-size", "-np", "--parallel", "-kvu", "--kv-unified"})
 
-KINDS = ("auto", "llama-server")
-_LATER_KINDS = ("llama-cpp", "llama-cpp-python", "llama_cpp")
-
-
-def check_kind(kind: str) -> None:
-    """Raise ``MisuseError`` for an engine that this version cannot run."""
-    if kind in _LATER_KINDS:
-        raise MisuseError(
-            reason=f"engine={kind!r}: this version runs no model with llama-cpp-python",
-            hint="engine='llama-server' runs the same files: pip install 'safe-llm[llama-server]'",
-        )
-    if kind not in KINDS:
-        known = " and ".join(repr(one) for one in KINDS)
-        raise MisuseError(reason=f"engine={kind!r} is not known", hint=f"there are {known}")
-
 
 def engine_parameters(
     fields: Mapping[str, Any], *, n_parallel: int | None, server_args: Sequence[str] = ()
 ) -> dict[str, ParameterValue]:
-    """Return the parameters of the engine that these fields, ``model_kwargs`` too, ask for.
+    """Return the parameters of the engine that these fields ask for.
 
     ``None`` means "what the engine does by itself" and is left out.
     """
-    wanted: dict[str, Any] = {}
-    for name, value in {**fields, **fields.get("model_kwargs", {})}.items():
-        goes = _destination(name)
-        if isinstance(goes, ToEngine):
-            converted = goes.convert(value)
-            wanted |= {target: converted for target in goes.names if converted is not None}
+    wanted = to_engine(fields, _destination)
     wanted |= {} if n_parallel is None else {"n_parallel": n_parallel}
     _scale_adapter(wanted)
     if _SAYS_IT_ITSELF.isdisjoint(server_args):
         _give_each_call_its_context(wanted)
     return {name: _hashable(value) for name, value in sorted(wanted.items())}
+
+
+def to_engine(fields: Mapping[str, Any], destination: Callable[[str], object]) -> dict[str, Any]:
+    """Return what goes to the engine, under the engine's names."""
+    wanted: dict[str, Any] = {}
+    for name, value in fields.items():
+        goes = destination(name)
+        if isinstance(goes, ToEngine):
+            converted = goes.convert(value)
+            wanted |= {target: converted for target in goes.names if converted is not None}
+    return wanted
 
 
 def _destination(name: str) -> object:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from safe_llm.events import (
     DescendantSwept,
+    EngineChosen,
     Event,
     LayerTripped,
     LineWritten,
@@ -45,6 +46,7 @@ def _percent(fraction: float | None) -> str:
 # What is said about an event, and how loud. Failed observers are missing: whether anybody listens
 # here or not, the dispatcher tells logging about those itself.
 _WORDING: dict[type[Event], tuple[int, Callable[[Any], str]]] = {
+    EngineChosen: (logging.INFO, lambda event: f"was chosen: {event.because}"),
     ProcessStarted: (logging.INFO, lambda event: f"started: {join(event.argv)}"),
     ProcessReady: (logging.INFO, lambda event: f"ready after {event.after:.3g} s"),
     ProcessExited: (logging.INFO, lambda event: f"ended as asked: {event.status}"),

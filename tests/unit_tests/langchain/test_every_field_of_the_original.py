@@ -15,6 +15,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models.llms import LLM
 
 from safe_llm.engines.llama_server_flags import flags_for, parse_help
+from safe_llm.engines.spec import LlamaServerSpec
 from safe_llm.events import LineWritten
 from safe_llm.langchain import LlamaCpp
 from safe_llm.langchain.parameters import ORIGINAL
@@ -108,8 +109,9 @@ SHOWN_BELOW = {"model_path", "streaming", "verbose"}
 
 def arguments(llm: LlamaCpp) -> list[str]:
     """The flags with which the llama-server of the wheel would be started."""
-    known = parse_help(render_help())
-    return flags_for(dict(llm._engine_spec().parameters), known)
+    spec = llm._engine_spec()
+    assert isinstance(spec, LlamaServerSpec)
+    return flags_for(dict(spec.parameters), parse_help(render_help()))
 
 
 def body(llm: LlamaCpp) -> dict[str, Any]:

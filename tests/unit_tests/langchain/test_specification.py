@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from safe_llm.engines.llama_server_flags import FLAGS
+from safe_llm.engines.spec import LlamaServerSpec
 from safe_llm.langchain import LlamaCpp
 from safe_llm.langchain.destinations import ToEngine
 from safe_llm.langchain.llama_parameters import ENGINE_NAMES, LLAMA
@@ -13,8 +14,15 @@ from safe_llm.langchain.parameters import ORIGINAL
 BY_ARGUMENT = {"kv_overrides", "lora_scale"}  # no rows of the engine's table: see the tests below
 
 
+def wanted_server(**fields: Any) -> LlamaServerSpec:
+    llm = LlamaCpp(engine="llama-server", model_path="/nowhere/m.gguf", **fields)
+    spec = llm._engine_spec()
+    assert isinstance(spec, LlamaServerSpec)
+    return spec
+
+
 def parameters(**fields: Any) -> dict[str, Any]:
-    return dict(LlamaCpp(model_path="/nowhere/m.gguf", **fields)._engine_spec().parameters)
+    return dict(wanted_server(**fields).parameters)
 
 
 @pytest.mark.parametrize("name", sorted({*ORIGINAL, *LLAMA} - BY_ARGUMENT))
@@ -51,9 +59,7 @@ def test_a_further_parameter_of_llama_cpp_reaches_the_engine_named_or_in_model_k
 
 def test_key_value_overrides_become_arguments() -> None:
     overrides = {"a.b": True, "c": 3, "d": 1.5, "e": "text"}
-    further = {"kv_overrides": overrides}
-    llm = LlamaCpp(model_path="/m.gguf", model_kwargs=further, server_args=["-v"])
-    spec = llm._engine_spec()
+    spec = wanted_server(model_kwargs={"kv_overrides": overrides}, server_args=["-v"])
     texts = ("a.b=bool:true", "c=int:3", "d=float:1.5", "e=str:text")
     assert spec.server_args == ("-v", *(part for one in texts for part in ("--override-kv", one)))
     assert spec.parameters == ()
@@ -92,6 +98,6 @@ def test_what_the_engine_decides_itself_cannot_be_said(name: str) -> None:
 
 
 def test_the_program_and_its_arguments_reach_the_engine() -> None:
-    llm = LlamaCpp(model_path="/m.gguf", server_binary="/opt/llama-server", server_args=["-v"])
-    assert llm._engine_spec().binary == "/opt/llama-server"
-    assert llm._engine_spec().server_args == ("-v",)
+    spec = wanted_server(server_binary="/opt/llama-server", server_args=["-v"])
+    assert spec.binary == "/opt/llama-server"
+    assert spec.server_args == ("-v",)

@@ -13,6 +13,7 @@ import pytest
 from safe_llm import events
 from safe_llm.events import (
     DescendantSwept,
+    EngineChosen,
     Event,
     LayerTripped,
     LineWritten,
@@ -39,6 +40,10 @@ WORDINGS: list[tuple[Event, tuple[str, int, str] | None]] = [
     (
         LineWritten(source="qwen-1.5b", stream="stderr", text="100 %s", level=logging.ERROR),
         ("safe_llm.engine.qwen-1_5b", logging.ERROR, "100 %s"),
+    ),
+    (
+        EngineChosen(source="e", because="no other was found"),
+        ("safe_llm.process", logging.INFO, "e: was chosen: no other was found"),
     ),
     (
         ProcessStarted(source="e", pid=7, argv=("llama-server", "--alias", "a b")),

@@ -1,0 +1,54 @@
+"""Which kind of engine runs a model where nobody says: by what is installed. Starts none.
+
+llama-server comes first: it serves several calls at once from one context, and keeps the model's
+own chat template.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from safe_llm.engines.binary import ENVIRONMENT_VARIABLE, locate_binary
+from safe_llm.engines.llama_cpp_program import LIBRARY
+from safe_llm.errors import MissingExtra
+
+EngineKind = Literal["llama-server", "llama-cpp-python"]
+KINDS: tuple[EngineKind, ...] = get_args(EngineKind)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A kind of engine, and why it is that one; empty where somebody named it."""
+
+    kind: EngineKind
+    because: str = ""
+
+
+_chosen: dict[tuple[str | None, ...], Choice] = {}
+
+
+def choose_engine() -> Choice:
+    """Return llama-server where there is one, else llama-cpp-python where there is that.
+
+    Where there is neither it is llama-server, whose start says how to get one. Looks for names on
+    ``PATH`` and ``sys.path``; runs and imports nothing.
+    """
+    # What was found stays; what was not may be installed the next moment, from a notebook's cell.
+    place = (os.environ.get("PATH"), os.environ.get(ENVIRONMENT_VARIABLE))
+    chosen = _chosen.get(place) or _look()
+    if chosen is None:
+        return Choice("llama-server", "nothing that could run a model was found")
+    return _chosen.setdefault(place, chosen)
+
+
+def _look() -> Choice | None:
+    try:
+        found = locate_binary(None)
+    except MissingExtra:
+        if importlib.util.find_spec(LIBRARY) is None:
+            return None
+        return Choice("llama-cpp-python", "no llama-server was found")
+    return Choice("llama-server", f"one was found by {found.origin}")
