@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
+
+from langchain_core.runnables import Runnable
 
 from safe_llm.errors import MisuseError
 from safe_llm.langchain.answers import Answer, as_result
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.language_models import LanguageModelInput
     from langchain_core.outputs import GenerationChunk, LLMResult
+    from langchain_core.runnables import RunnableConfig
 
     from safe_llm.engines.lease import Lease
     from safe_llm.langchain.leases import Leases
@@ -122,6 +127,31 @@ class LlamaCpp(LlamaCppFields):
             return self.custom_get_token_ids(text)
         with as_model_errors():
             return self.engine.tokenize(text, self._call_limits())
+
+    def batch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[str]:
+        """Answer all prompts; with ``return_exceptions`` each has its own error in its place."""
+        # LangChain's own returns the first error for every prompt, the answered ones too.
+        ask_all = partial(Runnable.batch, self) if return_exceptions else super().batch
+        return ask_all(inputs, config, return_exceptions=return_exceptions, **kwargs)
+
+    async def abatch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[str]:
+        """As ``batch()``, for a task."""
+        ask_all = partial(Runnable.abatch, self) if return_exceptions else super().abatch
+        return await ask_all(inputs, config, return_exceptions=return_exceptions, **kwargs)
 
     def _generate(
         self,

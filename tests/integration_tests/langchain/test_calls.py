@@ -195,6 +195,21 @@ def test_a_prompt_that_fails_cancels_the_others_of_its_batch(llm: LlamaCpp) -> N
     assert becomes_idle(llm.engine)
 
 
+def test_a_batch_has_the_error_of_a_prompt_in_its_place_and_the_answers_of_the_others(
+    llm: LlamaCpp,
+) -> None:
+    prompts: list[Any] = ["fine", "x" * 20_000, "fine too"]
+    for answers in (
+        llm.batch(prompts, return_exceptions=True),
+        asyncio.run(llm.abatch(prompts, return_exceptions=True)),
+    ):
+        first, refused, last = answers
+        assert (len(first), len(last)) == (5, 5)
+        assert isinstance(refused, PromptTooLong)
+    with pytest.raises(PromptTooLong):
+        llm.batch(prompts)
+
+
 def test_a_missing_model_file_is_an_error_of_the_first_call_and_of_langchain(make: Make) -> None:
     llm = make(model_path="/nowhere/model.gguf")
     with pytest.raises(ModelFileInvalid) as caught:
