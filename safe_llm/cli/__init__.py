@@ -12,7 +12,17 @@ import sys
 from typing import TYPE_CHECKING
 
 from safe_llm import __version__
-from safe_llm.cli.arguments import EXIT_CODES, add_demo, add_measure, new_parser
+from safe_llm.cli.arguments import (
+    DONE,
+    EXIT_CODES,
+    FAILED,
+    INTERRUPTED,
+    MISUSED,
+    NOT_INSTALLED,
+    add_demo,
+    add_measure,
+    new_parser,
+)
 from safe_llm.errors import MissingExtra, SafeLlmError
 from safe_llm.measure.interrupts import held_interrupts
 
@@ -21,15 +31,13 @@ if TYPE_CHECKING:
 
 __all__ = ["DONE", "EXIT_CODES", "FAILED", "INTERRUPTED", "MISUSED", "NOT_INSTALLED", "main"]
 
-DONE, FAILED, MISUSED, NOT_INSTALLED, INTERRUPTED = 0, 1, 2, 3, 130
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code. Ctrl-C at any time ends it with 130, cleanly."""
     arguments = _parser().parse_args(argv)
-    command: Callable[[argparse.Namespace], None] = arguments.command
+    command: Callable[[argparse.Namespace], int] = arguments.command
     try:
-        command(arguments)
+        code = command(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         _clean_up_undisturbed()
@@ -42,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SafeLlmError as error:
         sys.stderr.write(f"error: {error}\n")
         return NOT_INSTALLED if isinstance(error, MissingExtra) else FAILED
-    return DONE
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,22 +65,23 @@ def _parser() -> argparse.ArgumentParser:
 _CLAIM = "Language-model engines out of process: every call comes back, nothing is left running."
 
 
-def _demo(arguments: argparse.Namespace) -> None:
+def _demo(arguments: argparse.Namespace) -> int:
     # An interrupt that passes through an `exec` of some import makes the interpreter end by the
     # signal later, although it was caught: `run_eval_code_obj` of CPython keeps a note of it.
     with held_interrupts():
         from safe_llm.cli.demo import run  # noqa: PLC0415  it loads LangChain, --help must not
 
     run(requests=arguments.requests, model=arguments.model, as_json=arguments.json)
+    return DONE
 
 
-def _measure(arguments: argparse.Namespace) -> None:
+def _measure(arguments: argparse.Namespace) -> int:
     with held_interrupts():  # as above
         from safe_llm.cli.measure import run  # noqa: PLC0415  it loads the engines
         from safe_llm.measure.catalogue import Wanted  # noqa: PLC0415  as above
         from safe_llm.measure.run import Plan  # noqa: PLC0415  as above
 
-    run(
+    table = run(
         Wanted(
             engines=tuple(dict.fromkeys(arguments.engines)),
             verbosities=arguments.verbosity,
@@ -83,6 +92,7 @@ def _measure(arguments: argparse.Namespace) -> None:
         form=arguments.form,
         picture=arguments.plot,
     )
+    return FAILED if any(row.failure for row in table.rows) else DONE
 
 
 def _clean_up_undisturbed() -> None:

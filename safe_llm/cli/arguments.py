@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  no public name
-    _Run = Callable[[argparse.Namespace], None]
+    _Run = Callable[[argparse.Namespace], int]
+
+DONE, FAILED, MISUSED, NOT_INSTALLED, INTERRUPTED = 0, 1, 2, 3, 130
 
 EXIT_CODES = """\
 exit codes:
@@ -37,7 +39,8 @@ What engines write into their logs, and after how many requests a pipe that nobo
 each engine that is found here runs at each of its verbosities, drained, and is sent requests. What
 a pipe of this machine takes is tried with writes of the very sizes that the engine wrote. With
 --prove each runs once more, unread, until it stands still and /proc says why. The table goes to
-stdout, everything else to stderr. Uses no network, leaves nothing running.
+stdout, everything else to stderr. What cannot be measured is a line that says why, and exit code 1.
+Uses no network, leaves nothing running.
 """
 
 
@@ -74,7 +77,8 @@ def add_measure(commands: _Commands, run: _Run) -> None:
     add(
         "--verbosity",
         action="append",
-        choices=sorted(set(chain.from_iterable(VERBOSITIES.values()))),
+        type=str.lower,
+        choices=sorted({one.lower() for one in chain.from_iterable(VERBOSITIES.values())}),
         default=[],
         help="only this one; repeatable (default: all that an engine has)",
     )
@@ -93,11 +97,11 @@ def add_measure(commands: _Commands, run: _Run) -> None:
         help="no run takes longer, loading included (default: %(default)s)",
     )
     add("--prove", action="store_true", help="run each engine unread as well, until it freezes")
-    add("--plot", metavar="FILE.png", help="draw the pipe that fills, and the cliff")
+    add("--plot", type=_png, metavar="FILE.png", help="draw the pipe that fills, and the cliff")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_const", const="json", dest="form", default="text")
-    form.add_argument("--csv", action="store_const", const="csv", dest="form")
-    parser.set_defaults(command=run)
+    for name, title in (("json", "all that was measured, as JSON"), ("csv", "the table as CSV")):
+        form.add_argument(f"--{name}", action="store_const", const=name, dest="form", help=title)
+    parser.set_defaults(command=run, form="text")
 
 
 def new_parser(
@@ -127,6 +131,12 @@ def _engine(text: str) -> str:
     raise argparse.ArgumentTypeError(
         f"unknown engine {text!r}{meant}; there are: {', '.join(VERBOSITIES)}"
     )
+
+
+def _png(text: str) -> str:
+    if not text.lower().endswith(".png"):
+        raise argparse.ArgumentTypeError(f"{text!r} does not end in .png")
+    return text
 
 
 def _words(text: str) -> list[str]:

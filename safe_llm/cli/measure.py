@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 Format = Literal["text", "json", "csv"]
 
 
-def run(wanted: Wanted, plan: Plan, *, form: Format, picture: str | None) -> None:
-    """Measure, and print to stdout. Raises ``SafeLlmError``."""
+def run(wanted: Wanted, plan: Plan, *, form: Format, picture: str | None) -> Table:
+    """Measure, print to stdout, and return what was printed. Raises ``SafeLlmError``."""
     if picture is not None:
         plot.check(picture)
     found = find(wanted)
@@ -40,7 +40,10 @@ def run(wanted: Wanted, plan: Plan, *, form: Format, picture: str | None) -> Non
     table = measure(found.subjects, plan, audience)
     sys.stdout.write(_FORMS[form](table).rstrip("\n") + "\n")
     if picture is not None:
+        sys.stdout.flush()
         plot.save(table, picture)
+        audience.say(f"drawn: {picture}")
+    return table
 
 
 _FORMS: Mapping[Format, Callable[[Table], str]] = {

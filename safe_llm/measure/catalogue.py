@@ -67,12 +67,15 @@ def find(wanted: Wanted) -> Found:
 
 
 def _of_verbosity(subjects: Iterable[Subject], verbosities: Sequence[str]) -> list[Subject]:
+    """Return those that have one of them, in whatever case their engines write it."""
     subjects = list(subjects)
-    chosen = [one for one in subjects if one.verbosity in verbosities]
+    wanted = set(map(str.lower, verbosities))
+    chosen = [one for one in subjects if one.verbosity.lower() in wanted]
     if subjects and not chosen:
+        there_are = dict.fromkeys(f"{one.engine} {one.verbosity}" for one in subjects)
         raise MisuseError(
             reason=f"nothing here has the verbosity {' or '.join(verbosities)}",
-            hint="there are: " + ", ".join(f"{one.engine} {one.verbosity}" for one in subjects),
+            hint=f"there are: {', '.join(there_are)}",
         )
     return chosen
 

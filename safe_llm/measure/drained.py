@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 # A llama-server keeps lines in a queue for its logger, which lags behind the answer by 1 ms.
 _QUIET = 0.03  # seconds without a byte: what belongs to a request has been written
 _LONGEST_UNREST = 2.0  # seconds; who logs without a pause is counted as it comes
+_LAST_BREATH = 0.5  # seconds from the last sign of life until an exit has been seen
+_PIECE_BYTES = 65_536  # between two looks at the clock: two million short lines take half a minute
+_MOST_WRITES = 1_000_000  # to one stream; who floods it for minutes shall not fill our memory
 _AT_ONCE = StopPolicy(steps=(StopStep(9, 5.0),))
 
 # A pipe with O_DIRECT hands over each write as a packet of its own, pipe(2): so the hub, which
@@ -60,7 +63,9 @@ def measure_drained(
             try:
                 return _ask_all(talk, log, requests=requests, until=until, show=show)
             except NoAnswer as error:
-                raise _explained(error, child) from error
+                is_over = time.monotonic() >= until
+                overdue = f"its {seconds:g} s were over" if is_over else ""
+                raise _explained(error, child, overdue) from error
 
 
 def _in_packets(command: Command, logs: Sequence[StreamName]) -> Command:
@@ -112,7 +117,10 @@ class _Log:
         while before != self._received_bytes and time.monotonic() < until:
             before = self._received_bytes
             time.sleep(_QUIET)
-        return {name: len(sizes) for name, sizes in self.sizes.items()}
+        counts = {name: len(sizes) for name, sizes in self.sizes.items()}
+        if max(counts.values()) >= _MOST_WRITES:
+            raise NoAnswer(f"it floods its log, with more than {_MOST_WRITES:,} writes so far")
+        return counts
 
     @property
     def _received_bytes(self) -> int:
@@ -137,7 +145,8 @@ def _output(child: Child, name: StreamName) -> Output:
 
 
 def _note_size(sizes: list[int], chunk: bytes) -> None:
-    sizes.append(len(chunk))
+    if len(sizes) < _MOST_WRITES:
+        sizes.append(len(chunk))
 
 
 class _DrainedWire:
@@ -146,6 +155,7 @@ class _DrainedWire:
     def __init__(self, child: Child) -> None:
         self._child = child
         self._protocol = child.stdout if child.command.replies is None else child.replies
+        self._taken = memoryview(b"")
 
     @property
     def has_ended(self) -> bool:
@@ -159,19 +169,24 @@ class _DrainedWire:
 
     def receive(self, until: float) -> bytes:
         output = self._protocol
-        while True:
+        while (left := until - time.monotonic()) > 0:
             output.changed.clear()
-            data = output.take_nowait()
-            if data:
-                return data
+            self._taken = self._taken or memoryview(output.take_nowait())
+            if self._taken:
+                piece, self._taken = self._taken[:_PIECE_BYTES], self._taken[_PIECE_BYTES:]
+                return bytes(piece)
             if output.ended:
                 raise NoAnswer("it ended")
-            if not output.changed.wait(max(until - time.monotonic(), 0.0)):
-                raise NoAnswer("it did not answer")
+            output.changed.wait(left)
+        raise NoAnswer("it did not answer")
 
 
-def _explained(error: NoAnswer, child: Child) -> NoAnswer:
-    """Add how it ended, and what it said last."""
-    ended = f"; {child.exit_status.describe()}" if child.exit_status else ""
+def _explained(error: NoAnswer, child: Child, overdue: str) -> NoAnswer:
+    """Add how it ended or that its time was over, and what it said last."""
+    # The end of its output, or of a connection, is seen before its exit.
+    if child.exited.wait(_LAST_BREATH):
+        child.drained.wait(_LAST_BREATH)
+    ended = child.exit_status.describe() if child.exit_status else overdue
     words = child.last_words().strip().rpartition("\n")[2]
-    return NoAnswer(f"{error}{ended}" + (f"; it said: {words}" if words else ""))
+    said = f"it said: {words}" if words else ""
+    return NoAnswer("; ".join(filter(None, (str(error), ended, said))))

@@ -6,10 +6,11 @@ a protocol, the pipe never fills, or the run was not made.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from safe_llm.measure.quoted import NOTHING_QUOTED, Quoted, quoted
+from safe_llm.measure.subject import Label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,11 @@ class StreamFigures:
     capacity_bytes: int | None
     requests_until_full: int | None
     written: tuple[int, ...] = ()
+
+    @property
+    def is_full_at_start(self) -> bool:
+        """Whether the pipe is full before there is a first request."""
+        return self.capacity_bytes is not None and self.start_bytes > self.capacity_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,22 +73,13 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Label):
     """All that was measured of one subject; ``failure`` says why there is nothing."""
 
-    engine: str
-    verbosity: str
-    setting: str
-    model: str
     drained: Drained | None = None
     proof: Proof | None = None
     failure: str = ""
     quoted: Quoted = field(default=NOTHING_QUOTED)
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return " ".join(filter(None, (self.engine, self.verbosity, self.model)))
 
     @property
     def first_to_fill(self) -> StreamFigures | None:
@@ -92,14 +89,8 @@ class Row:
     @classmethod
     def of(cls, subject: Subject, **measured: Any) -> Row:
         """Return the row of a subject."""
-        return cls(
-            engine=subject.engine,
-            verbosity=subject.verbosity,
-            setting=subject.setting,
-            model=subject.model,
-            quoted=quoted(subject.engine, subject.verbosity),
-            **measured,
-        )
+        label = {one.name: getattr(subject, one.name) for one in fields(Label)}
+        return cls(**label, quoted=quoted(subject.engine, subject.verbosity), **measured)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import json
 from collections import deque
 from contextlib import contextmanager
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,24 +42,37 @@ def subjects() -> list[Subject]:
     if importlib.util.find_spec("mcp") is None:
         raise MissingExtra(what="the MCP SDK", extra="", hint="pip install mcp")
     argv, env = worker_command("measured_mcp_server")
+    sdk = f"mcp {version('mcp')}"  # what it logs is another thing in each
     return [
-        _subject(MCP, level, f"log_level={level}", [*argv, level], env, call=_TOOL_CALL)
+        _subject(
+            MCP,
+            level,
+            f"log_level={level}, {sdk}",
+            Command([*argv, level], env=env, unbuffered=None),
+            call=_TOOL_CALL,
+        )
         for level in VERBOSITIES[MCP]
     ]
 
 
 def subject_of(argv: Sequence[str]) -> Subject:
     """Return somebody's server. It is only asked for its list of tools: a call might do harm."""
-    name = " ".join(Path(word).name for word in argv[:2])
-    return _subject(name, AS_GIVEN, "", argv, {}, call=None)
+    # It is run as its owner's shell would run it, with whatever key it finds there.
+    command = Command(argv, inherit_env=("*",), unbuffered=None)
+    return _subject(_name_of(argv), AS_GIVEN, "", command, call=None)
+
+
+def _name_of(argv: Sequence[str]) -> str:
+    """Return the program's name, and that of the first thing that is no option: npx X, python X."""
+    what = next((word for word in argv[1:] if not word.startswith("-")), "")
+    return f"{Path(argv[0]).name} {Path(what).name}".strip()
 
 
 def _subject(
     engine: str,
     verbosity: str,
     setting: str,
-    argv: Sequence[str],
-    env: Mapping[str, str],
+    command: Command,
     *,
     call: Mapping[str, Any] | None,
 ) -> Subject:
@@ -68,16 +82,14 @@ def _subject(
         setting=setting,
         model="",
         logs=("stderr",),
-        begin=partial(begin, argv, env, call),
+        begin=partial(begin, command, call),
     )
 
 
 @contextmanager
-def begin(
-    argv: Sequence[str], env: Mapping[str, str], call: Mapping[str, Any] | None
-) -> Iterator[Start[McpTalk]]:
+def begin(command: Command, call: Mapping[str, Any] | None) -> Iterator[Start[McpTalk]]:
     """Prepare a server."""
-    yield Start(Command(argv, env=env, unbuffered=None), partial(McpTalk, call))
+    yield Start(command, partial(McpTalk, call))
 
 
 class McpTalk:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from safe_llm.measure.figures import Proof
 from safe_llm.measure.interrupts import made_whole
 from safe_llm.measure.standstill import look_at, stands_still
-from safe_llm.measure.unread import Unread
+from safe_llm.measure.unread import FOREVER, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from safe_llm.measure.subject import Subject, Talk
 
 _INTERVAL = 0.1  # seconds between two looks
-_PATIENCE = 3600.0  # seconds for one answer: who watches ends it long before
 
 
 def prove(subject: Subject, *, enough: int, seconds: float, show: Callable[[Look], None]) -> Proof:
@@ -39,7 +38,7 @@ def prove(subject: Subject, *, enough: int, seconds: float, show: Callable[[Look
 
 
 def _ask(talk: Talk, number: int) -> None:
-    talk.ask(number, time.monotonic() + _PATIENCE)
+    talk.ask(number, time.monotonic() + FOREVER)
 
 
 def watch(unread: Unread[Any], *, seconds: float) -> Iterator[Look]:

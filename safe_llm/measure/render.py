@@ -14,10 +14,10 @@ from safe_llm.measure.subject import STREAMS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from safe_llm.measure.figures import Row, Table
+    from safe_llm.measure.figures import Proof, Row, Table
     from safe_llm.measure.subject import StreamName
 
-_NOTHING = "-"
+_NOTHING, _LOADING = "-", "loading"
 
 
 class Column(NamedTuple):
@@ -47,7 +47,9 @@ def _full_after(row: Row) -> str:
     if row.drained is None:
         return _NOTHING
     full = row.first_to_fill
-    return "never" if full is None else f"{full.requests_until_full:,}"
+    if full is None:
+        return "never"
+    return _LOADING if full.is_full_at_start else f"{full.requests_until_full:,}"
 
 
 def _frozen_after(row: Row) -> str:
@@ -55,24 +57,25 @@ def _frozen_after(row: Row) -> str:
         return _NOTHING
     if not row.proof.frozen:
         return f"not in {row.proof.answered:,}"
-    return "loading" if row.proof.ready_at is None else f"{row.proof.answered:,}"
+    return _LOADING if row.proof.ready_at is None else f"{row.proof.answered:,}"
 
 
-COLUMNS = (
+_MODEL = Column("", "model", lambda row: row.model or _NOTHING)
+_LABELS = (
     Column("", "engine", lambda row: row.engine),
     Column("", "verbosity", lambda row: row.verbosity),
-    Column("", "model", lambda row: row.model or _NOTHING),
-    Column("at start", "stdout", _bytes_of("stdout", "start_bytes")),
-    Column("at start", "stderr", _bytes_of("stderr", "start_bytes")),
-    Column("a request", "stdout", _bytes_of("stdout", "request_bytes")),
-    Column("a request", "stderr", _bytes_of("stderr", "request_bytes")),
-    Column("unread", "pipe takes", _capacity),
-    Column("requests", "until full", _full_after),
-    Column("requests", "until frozen", _frozen_after),
-    Column("widely quoted", "a request", lambda row: row.quoted.request or _NOTHING),
-    Column("widely quoted", "until full", lambda row: row.quoted.requests_until_full or _NOTHING),
 )
-_NUMBERS = range(3, len(COLUMNS))
+_FIGURES = (
+    Column("start", "stdout", _bytes_of("stdout", "start_bytes")),
+    Column("start", "stderr", _bytes_of("stderr", "start_bytes")),
+    Column("request", "stdout", _bytes_of("stdout", "request_bytes")),
+    Column("request", "stderr", _bytes_of("stderr", "request_bytes")),
+    Column("pipe", "takes", _capacity),
+    Column("until", "full", _full_after),
+    Column("until", "frozen", _frozen_after),
+    Column("quoted", "request", lambda row: row.quoted.request or _NOTHING),
+    Column("quoted", "until full", lambda row: row.quoted.requests_until_full or _NOTHING),
+)
 
 
 def text(table: Table) -> list[str]:
@@ -81,10 +84,16 @@ def text(table: Table) -> list[str]:
 
 
 def rows_of(table: Table) -> list[str]:
-    """Return the table alone."""
-    heading = [[column.above for column in COLUMNS], [column.heading for column in COLUMNS]]
-    cells = [[column.cell(row) for column in COLUMNS] for row in table.rows]
-    return list(aligned([*heading, *cells], right=_NUMBERS))
+    """Return the table alone. A model that they have in common is not said in each row."""
+    labels = (*_LABELS, _MODEL) if len(_models(table)) > 1 else _LABELS
+    columns = (*labels, *_FIGURES)
+    heading = [[column.above for column in columns], [column.heading for column in columns]]
+    cells = [[column.cell(row) for column in columns] for row in table.rows]
+    return list(aligned([*heading, *cells], right=range(len(labels), len(columns))))
+
+
+def _models(table: Table) -> list[str]:
+    return list(dict.fromkeys(row.model for row in table.rows if row.model))
 
 
 def _remarks(table: Table) -> Iterator[str]:
@@ -100,9 +109,15 @@ def remark_on(row: Row) -> str:
     if proof is None or not (proof.frozen or proof.reason):
         return row.failure
     if not proof.frozen:
-        return f"unread, it ended after {_requests(proof.answered)}: {proof.reason}"
+        return f"unread, no answer any more after {_requests(proof.answered)}: {proof.reason}"
+    reason = proof.reason or "unknown why"
+    return f"{frozen_when(proof)}, {proof.unread_bytes:,} bytes unread: {reason}"
+
+
+def frozen_when(proof: Proof) -> str:
+    """Return when it froze, in a few words."""
     when = "while loading" if proof.ready_at is None else f"after {_requests(proof.answered)}"
-    return f"frozen {when}, {proof.unread_bytes:,} bytes unread: {proof.reason or 'unknown why'}"
+    return f"frozen {when}"
 
 
 def _requests(count: int) -> str:
@@ -110,15 +125,26 @@ def _requests(count: int) -> str:
 
 
 def _footer(table: Table) -> Iterator[str]:
-    size = "unknown" if table.pipe_bytes is None else f"{table.pipe_bytes:,} bytes"
+    models = _models(table)
+    if len(models) == 1:
+        yield f"model: {models[0]}"
     yield (
-        f"{table.system}; a new pipe: {size} by name, and what it takes of each engine's writes as"
-        " measured"
+        f"start, request: bytes of log, drained; medians of {_requests(table.requests)} of"
+        f" {MAX_TOKENS} tokens (MCP: one call each)"
     )
-    yield (
-        f"drained: medians of {table.requests} requests of {MAX_TOKENS} tokens (MCP: one call"
-        " each); widely quoted: not ours"
-    )
+    named = "" if table.pipe_bytes is None else f" (by name {table.pipe_bytes:,} bytes)"
+    yield f"pipe takes: bytes in writes of these sizes, on {table.system}{named}"
+    yield "until: requests that are answered while nobody reads the pipe"
+    if any(map(_froze_later, table.rows)):
+        yield "frozen later than full: the engine answers until its own queue of lines is full too"
+    yield "quoted: what is widely quoted, not measured here"
+
+
+def _froze_later(row: Row) -> bool:
+    full, proof = row.first_to_fill, row.proof
+    if full is None or proof is None or not proof.frozen:
+        return False
+    return proof.answered > (full.requests_until_full or 0)
 
 
 def as_json(table: Table) -> str:

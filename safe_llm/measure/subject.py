@@ -67,22 +67,30 @@ class Start(Generic[AnyTalk_co]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """An engine at one verbosity, with one model.
+class Label:
+    """An engine at one verbosity, with one model; ``model`` is empty where there is none.
 
-    ``setting`` is how the verbosity is said to the engine. ``logs`` are the streams that carry its
-    log; one that carries its protocol is none of them. ``begin`` prepares one start, and what it
-    made on disk is gone after its block.
+    ``setting`` is how the verbosity is said to the engine.
     """
 
     engine: str
     verbosity: str
     setting: str
     model: str
-    logs: tuple[StreamName, ...]
-    begin: Callable[[], AbstractContextManager[Start[Talk]]]
 
     @property
     def name(self) -> str:
         """What messages call it."""
         return " ".join(filter(None, (self.engine, self.verbosity, self.model)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject(Label):
+    """What is measured under its label.
+
+    ``logs`` are the streams that carry its log; one that carries its protocol is none of them.
+    ``begin`` prepares one start, and what it made on disk is gone after its block.
+    """
+
+    logs: tuple[StreamName, ...]
+    begin: Callable[[], AbstractContextManager[Start[Talk]]]

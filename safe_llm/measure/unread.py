@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from itertools import count
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from safe_llm.measure.subject import NoAnswer, Talk
 from safe_llm.process import orphans
+from safe_llm.process.hub import hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,12 +25,15 @@ if TYPE_CHECKING:
     from safe_llm.measure.subject import Start, StreamName
     from safe_llm.process.command import Command
 
-_FOREVER = 3600.0  # seconds: whoever watches ends it long before
+FOREVER = 3600.0
+"""Seconds for one answer: whoever watches ends it long before."""
+
 _KILL_TIMEOUT = 5.0
 _SLICE = 0.2  # seconds between two looks whether the process has ended
 _READ_BYTES = 65_536
 
 _Talk = TypeVar("_Talk", bound=Talk)
+_serial = count(1)
 
 
 class Unread(Generic[_Talk]):
@@ -47,6 +53,7 @@ class Unread(Generic[_Talk]):
         self._start = start
         self._log_names = logs
         self._ask = ask
+        self._cookie = f"unread-{next(_serial)}"
         self._stopping = threading.Event()
         self._pipes = ExitStack()
         self._thread = threading.Thread(target=self._work, name="unread", daemon=True)
@@ -65,6 +72,7 @@ class Unread(Generic[_Talk]):
         except BaseException:
             self._pipes.close()
             raise
+        self._start_ticks = orphans.start_ticks(self.process.pid) or 0
         self.logs = [_descriptor(self.process, name) for name in self._log_names]
         self.talk = self._start.connect(_UnreadWire(self.process, protocol))
         self._began = time.monotonic()
@@ -73,10 +81,18 @@ class Unread(Generic[_Talk]):
 
     def __exit__(self, *exc: object) -> None:
         self._stopping.set()
-        self.process.kill()  # a llama-server that waits for its log does not hear SIGTERM
-        self.process.wait(_KILL_TIMEOUT)
+        self._kill()
         self._thread.join(_KILL_TIMEOUT)  # its connection broke with the process
         self._pipes.close()
+
+    def _kill(self) -> None:
+        """End it with all that it has started: a server may be behind npx, uvx or a shell."""
+        if self.process.poll() is None:
+            # A llama-server that waits for its log does not hear SIGTERM.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(_KILL_TIMEOUT)
+        orphans.sweep(hub().cookie_name, {self._cookie: (self.process.pid, self._start_ticks)})
 
     def _launch(self, start: Start[_Talk]) -> tuple[subprocess.Popen[bytes], int]:
         """Start it as a hand-written ``Popen`` would; return our end of its protocol's pipe."""
@@ -92,9 +108,12 @@ class Unread(Generic[_Talk]):
             os.close(writer)
 
     def _popen(self, command: Command, passed: Mapping[str, int]) -> subprocess.Popen[bytes]:
-        env = command.environment(dict(os.environ))
+        ours = dict(os.environ)
+        env = command.environment(ours)
         argv = [command.resolve(env), *command.argv[1:]]
-        # The prefix has the kernel kill it with us. It is the one thing here that is done right.
+        # That nothing of it outlives us is the one thing here that is done right: the prefix has
+        # the kernel kill it with us, and by its mark our watchdog knows whatever it starts.
+        env |= orphans.inherited_cookies(ours) | {hub().cookie_name: self._cookie}
         process = subprocess.Popen(
             [*orphans.launcher_prefix(), *argv],
             stdin=subprocess.PIPE if command.stdin == "pipe" else subprocess.DEVNULL,
@@ -104,6 +123,7 @@ class Unread(Generic[_Talk]):
             pass_fds=tuple(passed.values()),
             cwd=command.cwd,
             start_new_session=True,
+            bufsize=0,  # or closing would try again to write what a dead process did not take
         )
         for file in filter(None, (process.stdin, process.stdout, process.stderr)):
             self._pipes.callback(file.close)
@@ -111,7 +131,7 @@ class Unread(Generic[_Talk]):
 
     def _work(self) -> None:
         try:
-            self.talk.wait_ready(self._began + _FOREVER)
+            self.talk.wait_ready(self._began + FOREVER)
             self.ready_at = self._age()
             while not self._stopping.is_set():
                 self._ask(self.talk, self.answered)
@@ -145,8 +165,8 @@ class _UnreadWire:
         if self._process.stdin is None:
             raise AssertionError(self._process)
         try:
-            self._process.stdin.write(data)
-            self._process.stdin.flush()
+            while data:
+                data = data[self._process.stdin.write(data) :]
         except OSError as error:
             raise NoAnswer("it reads its stdin no more") from error
 
@@ -157,4 +177,6 @@ class _UnreadWire:
                 if not data:
                     raise NoAnswer("it ended")
                 return data
+            if self.has_ended:  # and somebody else holds the other end of the pipe
+                raise NoAnswer("it ended")
         raise NoAnswer("it did not answer")
