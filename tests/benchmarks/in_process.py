@@ -1,22 +1,26 @@
-"""The reference for the worker: a process that calls llama-cpp-python itself, told what to do.
+"""The references for the worker: a process that calls llama-cpp-python itself, told what to do.
 
-It measures itself: the loop that reads the tokens is in the process that makes them, as in a user's
-program. What is said to it and by it goes through pipes before and after a job, never during one.
+Its log goes where it costs least, to ``/dev/null``. Nothing of ours has a part in it: it is started
+and spoken to as by hand, over bare pipes, and killed when it takes too long.
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+import time
+from contextlib import contextmanager
+from threading import Timer
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-import safe_llm
 from tests.benchmarks.footprint import processor_time
+from tests.benchmarks.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-BOUND = 120.0  # seconds for a job, which takes about one, or for loading
+BOUND = 120.0  # seconds for a job or for loading, each of which takes about one
 _PROGRAM = "tests.benchmarks.in_process_program"
 
 
@@ -30,40 +34,90 @@ class Job(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One completion: seconds, and microseconds of processor a token."""
+    """One completion as its reader saw it, in seconds; its cost in microseconds a token."""
 
     text: str
     first_token: float
     tokens_a_second: float
-    engine_cpu: float  # of the process that generates
-    caller_cpu: float = 0.0  # of the one that reads, where it is another
+    call: float
+    engine_cpu: float  # processor time of the process that generates
+    caller_cpu: float = 0.0  # and of the one that reads, where it is another
 
 
 class InProcess:
     """A program with a model of its own, loaded when this is made; ``with`` ends it."""
 
     def __init__(self, model: str, parameters: Mapping[str, Any]) -> None:
-        command = [sys.executable, "-m", _PROGRAM, model, json.dumps(parameters)]
-        self._child = safe_llm.spawn(command)
-        self._lines = self._child.stdout.lines(BOUND)
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", _PROGRAM, model, json.dumps(parameters)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
         self.pid = self._child.pid
-        self._hear()
+        with self._bounded():
+            self._hear()
 
     def complete(self, job: Job) -> Run:
-        """Have it do one job."""
+        """Have it do a job and read its stream itself: nothing is said until it is done."""
         cpu = processor_time(self.pid)
-        self._child.stdin.write(json.dumps(job._asdict()).encode() + b"\n")
-        said = json.loads(self._hear())
-        cpu = 1e6 * (processor_time(self.pid) - cpu) / said["tokens"]
-        return Run(said["text"], said["first_token"], said["tokens_a_second"], cpu)
+        with self._bounded():
+            self._tell(job, aloud=False)
+            saw = self._hear()
+        cpu = processor_time(self.pid) - cpu
+        return Run(
+            saw["text"],
+            saw["first_token"],
+            saw["tokens_a_second"],
+            saw["call"],
+            engine_cpu=1e6 * cpu / job.tokens,
+        )
 
-    def _hear(self) -> str:
-        for line in self._lines:
-            return line
-        raise RuntimeError(f"the reference has ended: {self._child.last_words()}")
+    def recite(self, job: Job) -> Run:
+        """Have it write each piece as a line of JSON, and read those here: no less can be done."""
+        engine_cpu, caller_cpu = processor_time(self.pid), time.process_time()
+        watch, text = Stopwatch(), ""
+        with self._bounded():
+            self._tell(job, aloud=True)
+            while (piece := self._hear().get("piece")) is not None:
+                watch.heard(piece)
+                text += piece
+        caller_cpu = time.process_time() - caller_cpu
+        engine_cpu = processor_time(self.pid) - engine_cpu
+        return Run(
+            text,
+            watch.first_token,
+            watch.tokens_a_second,
+            watch.age,
+            engine_cpu=1e6 * engine_cpu / job.tokens,
+            caller_cpu=1e6 * caller_cpu / job.tokens,
+        )
+
+    def _tell(self, job: Job, *, aloud: bool) -> None:
+        assert self._child.stdin is not None
+        self._child.stdin.write(json.dumps({**job._asdict(), "aloud": aloud}).encode() + b"\n")
+        self._child.stdin.flush()
+
+    def _hear(self) -> dict[str, Any]:
+        assert self._child.stdout is not None
+        line = self._child.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the reference has ended with {self._child.wait(BOUND)}")
+        said: dict[str, Any] = json.loads(line)
+        return said
+
+    @contextmanager
+    def _bounded(self) -> Iterator[None]:
+        killer = Timer(BOUND, self._child.kill)
+        killer.start()
+        try:
+            yield
+        finally:
+            killer.cancel()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._child.__exit__(None, None, None)
+        with self._child, self._bounded():
+            self._child.communicate()

@@ -1,7 +1,8 @@
 """llama-cpp-python as a user's program calls it, with nothing of ours around: the reference.
 
-``python -m tests.benchmarks.in_process_program MODEL PARAMETERS`` loads and says ``ready``. It then
-takes a job a line, as JSON, and answers each with what the loop that reads the stream saw.
+``python -m tests.benchmarks.in_process_program MODEL PARAMETERS`` loads and says that it is ready.
+It then takes a job a line, as JSON, and answers each with what the loop that reads the stream saw;
+one that is wanted ``aloud`` writes each piece too.
 """
 
 from __future__ import annotations
@@ -21,14 +22,25 @@ def main(path: str, parameters: str) -> int:
     """Do jobs until there are no more."""
     model = llama_cpp.Llama(path, **json.loads(parameters))
     never = dict.fromkeys(_ending_tokens(model), _NEVER)
-    print("ready", flush=True)
+    _say({"ready": True})
     for line in sys.stdin:
-        print(json.dumps(_complete(model, never, **json.loads(line))), flush=True)
+        _say(_complete(model, never, **json.loads(line)))
     return 0
 
 
+def _say(what: dict[str, Any]) -> None:
+    print(json.dumps(what), flush=True)
+
+
 def _complete(
-    model: Any, never: dict[int, float], *, prompt: str, tokens: int, fresh: bool, endless: bool
+    model: Any,
+    never: dict[int, float],
+    *,
+    prompt: str,
+    tokens: int,
+    fresh: bool,
+    endless: bool,
+    aloud: bool,
 ) -> dict[str, Any]:
     watch, text = Stopwatch(), ""
     if fresh:
@@ -40,10 +52,12 @@ def _complete(
         said = piece["choices"][0]["text"]
         watch.heard(said)
         text += said
+        if aloud:
+            _say({"piece": said})
     return {
         "first_token": watch.first_token,
         "tokens_a_second": watch.tokens_a_second,
-        "tokens": watch.tokens,
+        "call": watch.age,
         "text": text,
     }
 

@@ -22,6 +22,11 @@ class Stopwatch:
         self.tokens += 1
 
     @property
+    def age(self) -> float:
+        """Seconds since it was made."""
+        return time.perf_counter() - self._began
+
+    @property
     def first_token(self) -> float:
         """Seconds until the first token."""
         return self._first_at - self._began

@@ -1,10 +1,13 @@
 """The llama-cpp-python worker beside the same library in a process that calls it itself.
 
-Same wheel, file, threads, context and batch, same completion at temperature 0. Both read their
+Same wheel, file, threads, context and batch, same completion at temperature 0. Each reads its
 stream where a user would: ours in this process, the reference in the process that generates. Both
-log as the library does unasked (``verbose``) into a pipe that is emptied here; what the log itself
-costs stands beside it. With a model so tiny that next to nothing is left of it, the difference is
-what a token costs in our layers.
+have the library's log on (``verbose``), as it is unasked and always is in a worker; ours is read
+here, the reference's goes nowhere, and what it costs stands beside a call without.
+
+With a model so tiny that next to nothing is left of it, the difference is what our layers cost. So
+that one sees what of it is ours and what nobody is spared whose model is in another process, the
+reference also writes its tokens into a bare pipe, from which this process reads them.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import time
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from statistics import quantiles
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safe_llm.engines.lease import Lease, lease
@@ -30,17 +34,20 @@ from tests.models import smollm2_path, tiny_gguf
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ROUNDS = 20
+ROUNDS = 40
 _PARAMETERS = {"n_ctx": 2048, "n_batch": 512, "n_threads": 1, "n_threads_batch": 1}
 _PROMPT = (
     "The pipe between two processes is a small buffer in the kernel. When it is full, a process"
     " that writes to it waits until somebody reads. Explain what happens to a server whose log"
     " nobody reads, and how one can tell it from a server that is only slow."
 )
-_FRESH = Job(_PROMPT, tokens=8, fresh=True)
-_KNOWN = Job(_PROMPT, tokens=64)
+_FRESH = Job(_PROMPT, tokens=2, fresh=True)
+_KNOWN = Job(_PROMPT, tokens=32)
 _TINY = Job("hello", tokens=256, endless=False)  # that model never ends by itself
-_BESIDE = "in process"
+_SHORT = _TINY._replace(tokens=2)
+_IN_PROCESS = "in process"
+_BARE_PIPE = "bare pipe"
+_CPU = "tiny model, processor time a token"
 _MB = 1e6
 
 
@@ -51,58 +58,72 @@ def measure() -> list[Figure]:
 
 
 class Pair(NamedTuple):
-    """The same job, done several times by each of two."""
+    """The same job, done several times by each of two, in turn."""
 
     ones: list[Run]
     others: list[Run]
 
     def figure(self, what: str, unit: str, of: Callable[[Run], float], **more: Any) -> Figure:
         """Return the medians of both."""
-        differ = len({run.text for run in self.ones + self.others}) > 1
         return Figure(
             what=what,
             unit=unit,
             ours=middle(map(of, self.ones)),
             reference=middle(map(of, self.others)),
-            note="the texts differ: this compares nothing" if differ else "",
-            **{"beside": "in process", **more},
+            note=self._note(of) if "target" in more else "",
+            **{"beside": _IN_PROCESS, **more},
         )
+
+    def _note(self, of: Callable[[Run], float]) -> str:
+        """How far the runs that followed each other disagree: the noise of this machine."""
+        if len({run.text for run in self.ones + self.others}) > 1:
+            return "the texts differ: this compares nothing"
+        ratios = [of(one) / of(other) for one, other in zip(self.ones, self.others, strict=True)]
+        low, median, high = quantiles(ratios, n=4)
+        return f"run by run {median:.3f}, half of the runs between {low:.2f} and {high:.2f}"
 
 
 def _of_a_model(model: str) -> list[Figure]:
     with _worker(model) as engine, InProcess(model, _PARAMETERS) as reference:
         fresh = _compare(engine, reference, _FRESH)
         known = _compare(engine, reference, _KNOWN)
+        piped = _compare_with_pipe(engine, reference, _KNOWN, ROUNDS // 3)
         ours, theirs = memory_of(_pid(engine)), memory_of(reference.pid)
     return [
         fresh.figure("first token, fresh prompt", "ms", _first_token, target=at_most(1.03)),
         known.figure("first token, known prompt", "ms", _first_token),
         known.figure("tokens a second", "1/s", _tokens_a_second, target=at_least(0.97)),
+        piped.figure("processor time a token, who reads", "us", _caller_cpu, beside=_BARE_PIPE),
         _memory("private", ours.private, theirs.private),
         _memory("with its share of the file", ours.proportional, theirs.proportional),
     ]
 
 
 def _of_our_layers(model: str) -> list[Figure]:
-    quiet = {**_PARAMETERS, "verbose": False}
     with _worker(model) as engine, InProcess(model, _PARAMETERS) as reference:
-        tiny = _compare(engine, reference, _TINY)
-        with InProcess(model, quiet) as silent:
-            log = Pair(
-                *alternate(
-                    ROUNDS, partial(reference.complete, _TINY), partial(silent.complete, _TINY)
-                )
-            )
+        token = _compare(engine, reference, _TINY)
+        call = _compare(engine, reference, _SHORT)
+        piped = _compare_with_pipe(engine, reference, _TINY, ROUNDS)
+        log = _with_and_without_log(reference, model)
     return [
-        tiny.figure("a token of a tiny model", "us", _micros_a_token),
-        tiny.figure("the same, processor time of who generates", "us", _engine_cpu),
-        Figure(
-            what="the same, processor time of our caller's process",
-            unit="us",
-            ours=middle(run.caller_cpu for run in tiny.ones),
-        ),
-        log.figure("the same in process, with the log", "us", _micros_a_token, beside="without"),
+        token.figure("tiny model, a token", "us", _micros_a_token),
+        piped.figure("tiny model, a token over a pipe", "us", _micros_a_token, beside=_BARE_PIPE),
+        token.figure(f"{_CPU}, who generates", "us", _engine_cpu),
+        piped.figure(f"{_CPU}, who generates and writes", "us", _engine_cpu, beside=_BARE_PIPE),
+        piped.figure(f"{_CPU}, who reads", "us", _caller_cpu, beside=_BARE_PIPE),
+        call.figure(f"tiny model, a call of {_SHORT.tokens} tokens", "ms", _call),
+        log.figure("the same call in process, with the log", "ms", _call, beside="without"),
     ]
+
+
+def _with_and_without_log(reference: InProcess, model: str) -> Pair:
+    with InProcess(model, {**_PARAMETERS, "verbose": False}) as silent:
+        silent.complete(_SHORT)
+        return Pair(
+            *alternate(
+                ROUNDS, partial(reference.complete, _SHORT), partial(silent.complete, _SHORT)
+            )
+        )
 
 
 def _first_token(run: Run) -> float:
@@ -117,18 +138,29 @@ def _micros_a_token(run: Run) -> float:
     return 1e6 / run.tokens_a_second
 
 
+def _call(run: Run) -> float:
+    return 1000 * run.call
+
+
 def _engine_cpu(run: Run) -> float:
     return run.engine_cpu
 
 
+def _caller_cpu(run: Run) -> float:
+    return run.caller_cpu
+
+
 def _memory(which: str, ours: int, theirs: int) -> Figure:
-    """Both map the same file, so that each has half of its pages for its share."""
+    """Private is what another worker would take; for the file's pages both have half of them.
+
+    What is resident would count those pages, and the libraries', once for each.
+    """
     return Figure(
         what=f"memory of the worker, {which}",
         unit="MB",
         ours=ours / _MB,
         reference=theirs / _MB,
-        beside="in process",
+        beside=_IN_PROCESS,
     )
 
 
@@ -152,6 +184,11 @@ def _compare(engine: Lease, reference: InProcess, job: Job) -> Pair:
     return Pair(*alternate(ROUNDS, ours, theirs))
 
 
+def _compare_with_pipe(engine: Lease, reference: InProcess, job: Job, rounds: int) -> Pair:
+    ours, theirs = partial(_through_the_worker, engine, job), partial(reference.recite, job)
+    return Pair(*alternate(rounds, ours, theirs))
+
+
 def _through_the_worker(engine: Lease, job: Job) -> Run:
     body = {
         "prompt": job.prompt,
@@ -172,6 +209,7 @@ def _through_the_worker(engine: Lease, job: Job) -> Run:
         text,
         watch.first_token,
         watch.tokens_a_second,
-        engine_cpu=1e6 * engine_cpu / watch.tokens,
-        caller_cpu=1e6 * caller_cpu / watch.tokens,
+        watch.age,
+        engine_cpu=1e6 * engine_cpu / job.tokens,
+        caller_cpu=1e6 * caller_cpu / job.tokens,
     )
