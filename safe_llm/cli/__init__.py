@@ -24,7 +24,7 @@ from safe_llm.cli.arguments import (
     new_parser,
 )
 from safe_llm.errors import MissingExtra, SafeLlmError
-from safe_llm.measure.interrupts import held_interrupts
+from safe_llm.measure.interrupts import kept_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,10 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
-        code = command(arguments)
+        with kept_interrupts():
+            code = command(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         _clean_up_undisturbed()
+        # One that passed through an `exec` of a text (`namedtuple`, `dataclass`) makes the
+        # interpreter end by the signal later, although it was caught. The next one undoes that:
+        # `run_eval_code_obj` of CPython.
+        exec("")  # noqa: S102  a constant
         sys.stderr.write("\ninterrupted; nothing is left running\n")
         return INTERRUPTED
     except BrokenPipeError:
@@ -66,20 +71,16 @@ _CLAIM = "Language-model engines out of process: every call comes back, nothing 
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    # An interrupt that passes through an `exec` of some import makes the interpreter end by the
-    # signal later, although it was caught: `run_eval_code_obj` of CPython keeps a note of it.
-    with held_interrupts():
-        from safe_llm.cli.demo import run  # noqa: PLC0415  it loads LangChain, --help must not
+    from safe_llm.cli.demo import run  # noqa: PLC0415  it loads LangChain, --help must not
 
     run(requests=arguments.requests, model=arguments.model, as_json=arguments.json)
     return DONE
 
 
 def _measure(arguments: argparse.Namespace) -> int:
-    with held_interrupts():  # as above
-        from safe_llm.cli.measure import run  # noqa: PLC0415  it loads the engines
-        from safe_llm.measure.catalogue import Wanted  # noqa: PLC0415  as above
-        from safe_llm.measure.run import Plan  # noqa: PLC0415  as above
+    from safe_llm.cli.measure import run  # noqa: PLC0415  it loads the engines
+    from safe_llm.measure.catalogue import Wanted  # noqa: PLC0415  as above
+    from safe_llm.measure.run import Plan  # noqa: PLC0415  as above
 
     table = run(
         Wanted(

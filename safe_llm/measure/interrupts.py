@@ -1,19 +1,23 @@
 """Makes Ctrl-C wait while something is made or removed that must not be left half done.
 
 Ctrl-C raises ``KeyboardInterrupt`` between any two instructions, in those of the standard library
-too: one inside of ``tempfile`` left a file behind.
+too: one inside of ``tempfile`` left a file behind. And in those of a finalizer, where it is lost.
 """
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+
+_AGAIN = 0.05  # seconds; a finalizer takes less
 
 _Made = TypeVar("_Made")
 
@@ -54,3 +58,32 @@ def made_whole(context: AbstractContextManager[_Made]) -> Iterator[_Made]:
     finally:
         with held_interrupts():
             made.close()
+
+
+@contextmanager
+def kept_interrupts() -> Iterator[None]:
+    """Have ``KeyboardInterrupt`` raised again in the main thread, where one got lost in the block.
+
+    The interpreter prints and forgets what is raised in a finalizer or in a callback of its own.
+    """
+    before = sys.unraisablehook
+
+    def take(dropped: sys.UnraisableHookArgs) -> None:
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            _interrupt_later()
+        else:
+            before(dropped)
+
+    sys.unraisablehook = take
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+def _interrupt_later() -> None:
+    main = threading.main_thread().ident
+    if main is not None:
+        again = threading.Timer(_AGAIN, partial(signal.pthread_kill, main, signal.SIGINT))
+        again.daemon = True
+        again.start()
