@@ -56,7 +56,7 @@ def _frozen_after(row: Row) -> str:
     if row.proof is None:
         return _NOTHING
     if not row.proof.frozen:
-        return f"not in {row.proof.answered:,}"
+        return f">{row.proof.answered:,}"
     return _LOADING if row.proof.ready_at is None else f"{row.proof.answered:,}"
 
 
@@ -134,7 +134,7 @@ def _footer(table: Table) -> Iterator[str]:
     )
     named = "" if table.pipe_bytes is None else f" (by name {table.pipe_bytes:,} bytes)"
     yield f"pipe takes: bytes in writes of these sizes, on {table.system}{named}"
-    yield "until: requests that are answered while nobody reads the pipe"
+    yield "until: requests that are answered while nobody reads the pipe; >: and still at it"
     if any(map(_froze_later, table.rows)):
         yield "frozen later than full: the engine answers until its own queue of lines is full too"
     yield "quoted: what is widely quoted, not measured here"
