@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from safe_llm.engines.spec import EngineSpec
 
 _FAR_AWAY = 65536  # tokens: more than a test has time for
+_ENOUGH = 512  # tokens, for a few short texts
+_MEAN = 1  # LLAMA_POOLING_TYPE_MEAN
 
 
 class Kind(ABC):
@@ -53,7 +55,7 @@ class Kind(ABC):
         *,
         at_once: int = 1,
         mark: str = "",
-        **parameters: int,
+        **parameters: int | str,
     ) -> EngineSpec:
         """The model on one thread, generating without end for as long as a test may last.
 
@@ -63,6 +65,10 @@ class Kind(ABC):
     @abstractmethod
     def talkative(self, model: Path) -> EngineSpec:
         """One that logs all that it can."""
+
+    @abstractmethod
+    def embedding(self, model: Path) -> EngineSpec:
+        """One that makes vectors, the mean of those of a text's tokens."""
 
     @abstractmethod
     def disturbed(self, model: Path, folder: Path, program: str) -> EngineSpec:
@@ -93,7 +99,7 @@ class _LlamaServer(Kind):
         *,
         at_once: int = 1,
         mark: str = "",
-        **parameters: int,
+        **parameters: int | str,
     ) -> EngineSpec:
         assert at_once <= 4  # its slots
         # Its slots share one context: four that never end would fill that of the model.
@@ -103,6 +109,9 @@ class _LlamaServer(Kind):
 
     def talkative(self, model: Path) -> EngineSpec:
         return tiny_spec(model, *DEBUG)
+
+    def embedding(self, model: Path) -> EngineSpec:
+        return self.spec(model, n_ctx=_ENOUGH, embedding=True, pooling="mean")
 
     def disturbed(self, model: Path, folder: Path, program: str) -> EngineSpec:
         # A binary that was found on PATH would not be a program in Python.
@@ -131,7 +140,7 @@ class _LlamaCppPython(Kind):
         *,
         at_once: int = 1,
         mark: str = "",
-        **parameters: int,
+        **parameters: int | str,
     ) -> EngineSpec:
         given = {"n_threads": 1, "n_threads_batch": 1, "n_ctx": _FAR_AWAY, **parameters}
         env = (("MARK", mark),)
@@ -139,6 +148,9 @@ class _LlamaCppPython(Kind):
 
     def talkative(self, model: Path) -> EngineSpec:
         return self.spec(model)  # it always is
+
+    def embedding(self, model: Path) -> EngineSpec:
+        return self.spec(model, n_ctx=_ENOUGH, embedding=True, pooling_type=_MEAN)
 
     def disturbed(self, model: Path, folder: Path, program: str) -> EngineSpec:
         return replace(self.talkative(model), env=_running_first(folder, program))
