@@ -176,7 +176,7 @@ class _DrainedWire:
                 piece, self._taken = self._taken[:_PIECE_BYTES], self._taken[_PIECE_BYTES:]
                 return bytes(piece)
             if output.ended:
-                raise NoAnswer("it ended")
+                raise NoAnswer("its output ended")
             output.changed.wait(left)
         raise NoAnswer("it did not answer")
 

@@ -57,13 +57,14 @@ def watch(unread: Unread[Any], *, seconds: float) -> Iterator[Look]:
 def _verdict(unread: Unread[Any], looks: list[Look]) -> Proof:
     last = looks[-1]
     frozen = stands_still(looks)
+    answered_at = tuple(unread.answered_at)  # where it ended, some came after the last look
     return Proof(
         frozen=frozen,
         ready_at=unread.ready_at,
-        answered=last.answered,
+        answered=len(answered_at),
         seconds=last.at,
         unread_bytes=last.unread_bytes,
         reason=last.words if frozen else unread.failure,
-        answered_at=tuple(unread.answered_at[: last.answered]),
+        answered_at=answered_at,
         looks=tuple(dict.fromkeys((look.answered, look.unread_bytes) for look in looks)),
     )

@@ -175,7 +175,7 @@ class _UnreadWire:
             if select.select([self._protocol], [], [], _SLICE)[0]:
                 data = os.read(self._protocol, _READ_BYTES)
                 if not data:
-                    raise NoAnswer("it ended")
+                    raise NoAnswer("its output ended")
                 return data
             if self.has_ended:  # and somebody else holds the other end of the pipe
                 raise NoAnswer("it ended")
