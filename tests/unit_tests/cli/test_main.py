@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from safe_llm import __version__
-from safe_llm.cli import EXIT_CODES, FAILED, MISUSED, NOT_INSTALLED, main
+from safe_llm.cli import EXIT_CODES, FAILED, INTERRUPTED, MISUSED, NOT_INSTALLED, main
 from safe_llm.cli import demo as demo_module
 from safe_llm.errors import MissingExtra
 from tests.unit_tests.test_import_cost import EXPENSIVE, modules_after
@@ -45,7 +45,7 @@ def test_the_module_can_be_run_like_the_command() -> None:
     assert (run.returncode, run.stdout, run.stderr) == (0, f"safe-llm {__version__}\n", "")
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["demo", "--help"]])
+@pytest.mark.parametrize("argv", [["--help"], ["demo", "--help"], ["measure", "--help"]])
 def test_every_help_documents_the_exit_codes(
     argv: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,6 +63,15 @@ def test_every_help_documents_the_exit_codes(
         (["demo", "--requests", "0"], "'0' is not a whole number from 1"),
         (["demo", "--requests", "many"], "'many' is not a whole number from 1"),
         (["demo", "--req", "3"], "--req"),
+        (["measure", "lama-server"], "unknown engine 'lama-server', did you mean 'llama-server'?"),
+        (["measure", "xyz"], "'xyz'; there are: llama-server, llama-cpp-python, mcp"),
+        (["measure", "--verbosity", "loud"], "invalid choice: 'loud'"),
+        (["measure", "--requests", "0"], "'0' is not a whole number from 1"),
+        (["measure", "--seconds", "1.5"], "'1.5' is not a whole number from 1"),
+        (["measure", "--mcp", ""], "a command line is wanted, not an empty text"),
+        (["measure", "--mcp", "a 'b"], "No closing quotation"),
+        (["measure", "--plot", "picture.jpg"], "'picture.jpg' does not end in .png"),
+        (["measure", "--json", "--csv"], "not allowed with argument --json"),
     ],
 )
 def test_a_command_line_that_cannot_be_understood_is_told_apart(
@@ -85,6 +94,29 @@ def test_a_model_that_is_not_there_fails_with_the_reason(
     assert main(["demo", "--model", str(tmp_path / "none.gguf")]) == FAILED
     said = capsys.readouterr()
     assert (said.out, "there is no such file" in said.err) == ("", True)
+
+
+INTERRUPTED_IN_AN_EXEC = """
+import sys
+from safe_llm import cli
+from safe_llm.cli import demo
+demo.run = lambda **_: exec("import signal; signal.raise_signal(signal.SIGINT)")
+sys.exit(cli.main(["demo"]))
+"""
+
+
+def test_an_interrupt_inside_of_an_exec_ends_with_130_too_and_not_by_the_signal() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IN_AN_EXEC],
+        check=False,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=15,
+    )
+    assert (run.returncode, run.stdout) == (INTERRUPTED, "")
+    assert run.stderr == "\ninterrupted; nothing is left running\n"
 
 
 def test_something_that_is_not_installed_has_an_exit_code_and_a_line_of_its_own(

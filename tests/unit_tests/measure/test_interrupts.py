@@ -1,10 +1,17 @@
 from __future__ import annotations
 
 import signal
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
-from safe_llm.measure.interrupts import held_interrupts
+from safe_llm.measure.interrupts import held_interrupts, kept_interrupts, made_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
@@ -39,3 +46,54 @@ def test_an_error_of_the_block_comes_first() -> None:
     with pytest.raises(ValueError, match="of the block"):
         work()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+class InterruptedAtItsEnd:
+    """Ctrl-C is pressed while its finalizer runs."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupt_that_a_finalizer_has_lost_comes_again() -> None:
+    went_on = []
+
+    def work() -> None:
+        InterruptedAtItsEnd()
+        went_on.append("after the finalizer")
+        threading.Event().wait(10)
+
+    with pytest.raises(KeyboardInterrupt), kept_interrupts():
+        work()
+    assert went_on == ["after the finalizer"]
+
+
+def test_any_other_error_of_a_finalizer_is_told_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda one: told.append(one.exc_type))
+
+    class Fails:
+        def __del__(self) -> None:
+            raise ValueError
+
+    with kept_interrupts():
+        Fails()
+    Fails()
+    assert told == [ValueError, ValueError]
+
+
+def test_a_context_is_entered_and_left_with_interrupts_held() -> None:
+    done = []
+
+    @contextmanager
+    def made() -> Iterator[str]:
+        signal.raise_signal(signal.SIGINT)
+        done.append("made")
+        try:
+            yield "it"
+        finally:
+            done.append("removed")
+
+    with pytest.raises(KeyboardInterrupt), made_whole(made()):
+        done.append("used")
+    assert done == ["made", "removed"]
