@@ -6,13 +6,13 @@ own chat template.
 
 from __future__ import annotations
 
-import importlib.util
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from safe_llm.engines.binary import ENVIRONMENT_VARIABLE, locate_binary
-from safe_llm.engines.llama_cpp_program import LIBRARY
+from safe_llm.engines.llama_cpp_program import require_library
 from safe_llm.errors import MissingExtra
 
 EngineKind = Literal["llama-server", "llama-cpp-python"]
@@ -45,10 +45,9 @@ def choose_engine() -> Choice:
 
 
 def _look() -> Choice | None:
-    try:
-        found = locate_binary(None)
-    except MissingExtra:
-        if importlib.util.find_spec(LIBRARY) is None:
-            return None
+    with suppress(MissingExtra):
+        return Choice("llama-server", f"one was found by {locate_binary(None).origin}")
+    with suppress(MissingExtra):
+        require_library()
         return Choice("llama-cpp-python", "no llama-server was found")
-    return Choice("llama-server", f"one was found by {found.origin}")
+    return None

@@ -27,12 +27,20 @@ if TYPE_CHECKING:
     from safe_llm.supervise.program import Busy
 
 LIBRARY = "llama_cpp"
-INSTALL = "CMAKE_ARGS=-DGGML_NATIVE=OFF pip install 'safe-llm[llama-cpp]'"
-_NEEDS_A_COMPILER = f"{INSTALL}  (compiles llama.cpp: minutes, and a C++ compiler)"
+INSTALL = (
+    "CMAKE_ARGS=-DGGML_NATIVE=OFF pip install 'safe-llm[llama-cpp]'"
+    "  (compiles llama.cpp: minutes, and a C++ compiler)"
+)
 _HINTS = {
-    "not_installed": _NEEDS_A_COMPILER,
+    "not_installed": INSTALL,
     "no_memory": "a smaller n_ctx, a smaller type_k and type_v, or fewer workers",
 }
+
+
+def require_library() -> None:
+    """Raise ``MissingExtra`` where llama-cpp-python is not installed. Imports nothing."""
+    if importlib.util.find_spec(LIBRARY) is None:
+        raise MissingExtra(what="llama-cpp-python", extra="llama-cpp", hint=INSTALL)
 
 
 class LlamaCppProgram:
@@ -70,8 +78,7 @@ class LlamaCppProgram:
     async def prepare(self) -> Command:
         """Check the model and the library; return the command."""
         self._model_path = check_model_file(self._spec.model_path)
-        if importlib.util.find_spec(LIBRARY) is None:
-            raise MissingExtra(what="llama-cpp-python", extra="llama-cpp", hint=_NEEDS_A_COMPILER)
+        require_library()
         await self._make_room()
         self._session, self._is_loaded, self._refusal = None, False, None
         argv, env = worker_command("llama_cpp")

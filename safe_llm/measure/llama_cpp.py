@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections import deque
 from contextlib import contextmanager
 from functools import partial
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safe_llm.engines.interpreter import worker_command
-from safe_llm.engines.llama_cpp_program import INSTALL, LIBRARY
-from safe_llm.errors import MissingExtra, ProtocolViolation
+from safe_llm.engines.llama_cpp_program import require_library
+from safe_llm.errors import ProtocolViolation
 from safe_llm.limits import MiB
 from safe_llm.measure.llama_server import CONTEXT_TOKENS, THREADS
 from safe_llm.measure.prompts import MAX_TOKENS, prompt
@@ -30,8 +29,7 @@ _MAX_REPLY_BYTES = 16 * MiB  # a model's metadata holds its chat template
 
 def subjects(model: str) -> list[Subject]:
     """Return what the library can be measured as; raise ``MissingExtra`` where it is absent."""
-    if importlib.util.find_spec(LIBRARY) is None:
-        raise MissingExtra(what=LLAMA_CPP, extra="llama-cpp", hint=INSTALL)
+    require_library()
     return [
         Subject(
             engine=LLAMA_CPP,
