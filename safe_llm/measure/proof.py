@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from safe_llm.measure.subject import Subject, Talk
 
 _INTERVAL = 0.1  # seconds between two looks
+_NOTICING = 1.0  # seconds until it is noticed that it ended
 
 
 def prove(subject: Subject, *, enough: int, seconds: float, show: Callable[[Look], None]) -> Proof:
@@ -52,6 +53,7 @@ def watch(unread: Unread[Any], *, seconds: float) -> Iterator[Look]:
         if at >= seconds or stands_still(looks):
             return
         time.sleep(_INTERVAL)
+    unread.wait_failed(_NOTICING)
 
 
 def _verdict(unread: Unread[Any], looks: list[Look]) -> Proof:

@@ -66,6 +66,10 @@ class Unread(Generic[_Talk]):
         """How many requests have been answered."""
         return len(self.answered_at)
 
+    def wait_failed(self, timeout: float) -> None:
+        """Wait until ``failure`` says why it is asked no more, or ``timeout`` is over."""
+        self._thread.join(timeout)
+
     def __enter__(self) -> Self:
         try:
             self.process, protocol = self._launch(self._start)

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import uuid
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,14 +62,13 @@ class Command:
     def running(self) -> list[int]:
         """The processes that are there because of it, itself included."""
         mark = f"{self._mark}=1".encode()
-        return [
-            pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if bears(pid, mark)
-        ]
+        processes = (one for one in Path("/proc").iterdir() if one.name.isdecimal())
+        return [int(one.name) for one in processes if bears(one, mark)]
 
 
-def bears(pid: int, mark: bytes) -> bool:
+def bears(process: Path, mark: bytes) -> bool:
     try:
-        return mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return mark in (process / "environ").read_bytes().split(b"\0")
     except OSError:  # it is gone, or another user's
         return False
 
@@ -204,16 +202,14 @@ def test_ctrl_c_ends_it_with_130_and_nothing_is_left(
 
 
 @pytest.mark.timeout(RUN)  # as above
-@pytest.mark.parametrize(
-    "moment", [MOMENTS["drained"], MOMENTS["unread"]], ids=["drained", "unread"]
-)
+@pytest.mark.parametrize("run", ["drained", "unread"])
 def test_nothing_is_left_when_it_is_killed_not_even_by_a_server_behind_a_shell(
-    moment: str, tmp_path: Path
+    run: str, tmp_path: Path
 ) -> None:
     server = f"{sys.executable} -m safe_llm.worker.measured_mcp_server"
     line = f"sh -c 'setsid sleep 600 & {server}; true'"
     with measure("--mcp", line, "--prove", "--requests", "9", tmp_path=tmp_path) as command:
-        command.wait_says(moment)
-        assert len(command.running()) > 3
+        command.wait_says(MOMENTS[run])
+        assert comes_true(lambda: len(command.running()) > 3)
         command.process.kill()
-        assert comes_true(partial(lambda: not command.running()))
+        assert comes_true(lambda: not command.running())

@@ -96,14 +96,15 @@ def test_what_it_has_started_ends_with_it(away: str, tmp_path: Path) -> None:
 
 
 def test_an_end_is_seen_although_a_descendant_holds_its_pipe() -> None:
-    proof = proven(shell("sleep 600 & exit 0"), seconds=BOUND)
-    assert (proof.frozen, proof.answered) == (False, 0)
+    proof = proven(shell("sleep 600 & exit 0"))
+    assert (proof.frozen, proof.answered, proof.reason) == (False, 0, "it ended")
 
 
 def test_one_that_ended_is_left_in_peace_although_there_was_more_to_send() -> None:
     subject = talkative(0, 0, last=3)
     with subject.begin() as start, Unread(start, subject.logs, ask) as unread:
-        unread._thread.join(BOUND)
+        unread.wait_failed(BOUND)
+        unread.process.wait(BOUND)
         with pytest.raises(NoAnswer, match="it reads its stdin no more"):
             ask(unread.talk, 9)
 
@@ -121,5 +122,5 @@ def no_answer(*_: Any) -> None:
 def test_why_it_is_asked_no_more_is_told() -> None:
     subject = talkative(0, 0)
     with subject.begin() as start, Unread(start, subject.logs, no_answer) as unread:
-        unread._thread.join(BOUND)
+        unread.wait_failed(BOUND)
         assert (unread.failure, unread.answered) == ("it refused", 0)
