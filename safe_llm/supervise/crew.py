@@ -142,6 +142,6 @@ class Crew(Generic[P]):
                 elapsed=overdue.elapsed,
                 diagnosis=f"it waited for its turn, as {len(self._queue) - 1} others do,"
                 f" while {len(self._members)} at a time are served",
-                hint="more of them at a time: n_workers",
+                hint="more of them at a time: n_workers, which LlamaCpp calls n_parallel",
             )
         )
