@@ -53,7 +53,8 @@ class Audience(Protocol):
 def measure(subjects: Sequence[Subject], plan: Plan, audience: Audience) -> Table:
     """Measure all subjects, one after the other; what fails is a row that says so."""
     return Table(
-        system=f"{platform.system()} {platform.release()}",
+        # What follows the version is a distributor's, or the name of a machine.
+        system=f"{platform.system()} {platform.release().partition('-')[0]}",
         pipe_bytes=nominal_bytes(),
         requests=plan.requests,
         rows=tuple(_measure_one(one, plan, audience) for one in subjects),
