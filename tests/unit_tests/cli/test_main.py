@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -105,11 +106,15 @@ sys.exit(cli.main(["demo"]))
 """
 
 
-def test_an_interrupt_inside_of_an_exec_ends_with_130_too_and_not_by_the_signal() -> None:
+def test_an_interrupt_inside_of_an_exec_ends_with_130_too_and_not_by_the_signal(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED_IN_AN_EXEC)
     run = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_IN_AN_EXEC],
+        [sys.executable, "-m", "interrupted"],
         check=False,
-        cwd=ROOT,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

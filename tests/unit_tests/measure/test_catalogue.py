@@ -107,7 +107,7 @@ def test_each_model_is_measured_at_each_verbosity(machine: Any) -> None:
 
 def test_a_verbosity_may_be_written_in_any_case(machine: Any) -> None:
     machine(*VERBOSITIES)
-    assert names(Wanted(verbosities=["debug"])) == ["llama-server debug", "mcp DEBUG"]
+    assert names(Wanted(verbosities=["Debug"])) == ["llama-server debug", "mcp DEBUG"]
 
 
 def test_a_verbosity_that_nothing_has_is_refused_and_the_others_are_listed(machine: Any) -> None:

@@ -74,6 +74,14 @@ def test_who_closes_its_output_and_lives_is_not_said_to_have_ended() -> None:
     assert failure_of(shell("exec sleep 600 >&2")) == "its output ended"
 
 
+def test_a_status_that_comes_after_the_last_output_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_LAST_BREATH", BOUND)
+    said = failure_of(shell("exec >&-; sleep 0.2; exit 7"))
+    assert said == "its output ended; exited with status 7"
+
+
 def test_who_never_answers_is_given_up() -> None:
     assert failure_of(shell("exec sleep 600"), 0.5) == "it did not answer; its 0.5 s were over"
 
@@ -93,6 +101,14 @@ def test_who_answers_and_floods_its_log_is_refused_before_our_memory_is_full(
     monkeypatch.setattr(module, "_MOST_WRITES", 50)
     said = failure_of(talkative(0, 10_000))
     assert said.startswith("it floods its log, with more than 50 writes so far")
+
+
+def test_no_more_writes_are_remembered_than_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_WRITES", 2)
+    sizes: list[int] = []
+    for chunk in (b"a", b"bb", b"ccc"):
+        module._note_size(sizes, chunk)
+    assert sizes == [1, 2]
 
 
 def test_a_program_that_is_not_there_is_named_and_not_the_launcher_before_it() -> None:

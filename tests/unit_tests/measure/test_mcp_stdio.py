@@ -91,9 +91,11 @@ def test_a_refusal_is_told_in_the_servers_words() -> None:
     ],
 )
 def test_what_is_no_answer_to_the_request_is_passed_over(noise: bytes) -> None:
-    talk = McpTalk(None, ScriptedWire([RESULT, RESULT], before=noise))
+    wire = ScriptedWire([ERROR, RESULT, RESULT], before=noise)
+    talk = McpTalk(None, wire)
     talk.wait_ready(0)
     talk.ask(0, 0)
+    assert wire.methods == ["initialize", "server/discover", "tools/list"]
 
 
 @pytest.mark.parametrize(

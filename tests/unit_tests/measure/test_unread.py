@@ -85,11 +85,10 @@ def test_every_look_is_shown() -> None:
 def test_what_it_has_started_ends_with_it(away: str, tmp_path: Path) -> None:
     held = tmp_path / "held"
     os.mkfifo(held)
-    reader = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
-    os.set_blocking(reader, True)
-    subject = shell(f"{away} sleep 600 > {held} & echo started >&2; exec cat")
+    subject = shell(f"{away} sh -c 'echo here; exec sleep 600' > {held} & exec cat")
     with subject.begin() as start, Unread(start, subject.logs, ask) as unread:
-        assert os.read(unread.logs[0], 100) == b"started\n"
+        reader = os.open(held, os.O_RDONLY)  # waits for whoever writes
+        assert os.read(reader, 100) == b"here\n"
     assert unread.process.returncode is not None
     wait_for_eof(reader)
     os.close(reader)
