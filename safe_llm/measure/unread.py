@@ -176,11 +176,10 @@ class _UnreadWire:
 
     def receive(self, until: float) -> bytes:
         while time.monotonic() < until:
-            if select.select([self._protocol], [], [], _SLICE)[0]:
-                data = os.read(self._protocol, _READ_BYTES)
-                if not data:
-                    raise NoAnswer("its output ended")
+            readable, _, _ = select.select([self._protocol], [], [], _SLICE)
+            data = os.read(self._protocol, _READ_BYTES) if readable else b""
+            if data:
                 return data
-            if self.has_ended:  # and somebody else holds the other end of the pipe
-                raise NoAnswer("it ended")
+            if readable or self.has_ended:  # a descendant may hold the other end of the pipe
+                raise NoAnswer("its output ended")
         raise NoAnswer("it did not answer")

@@ -95,8 +95,8 @@ def test_what_it_has_started_ends_with_it(away: str, tmp_path: Path) -> None:
 
 
 def test_an_end_is_seen_although_a_descendant_holds_its_pipe() -> None:
-    proof = proven(shell("sleep 600 & exit 0"))
-    assert (proof.frozen, proof.answered, proof.reason) == (False, 0, "it ended")
+    proof = proven(shell("read hello; sleep 600 & exit 0"))
+    assert (proof.frozen, proof.answered, proof.reason) == (False, 0, "its output ended")
 
 
 def test_one_that_ended_is_left_in_peace_although_there_was_more_to_send() -> None:
