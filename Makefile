@@ -15,13 +15,14 @@ unexport PYTHONUNBUFFERED
 
 REPEATED := $(wildcard tests/unit_tests/process tests/unit_tests/supervise tests/faults)
 
-.PHONY: help demo test lint types unit bench repeat format clean
+.PHONY: help demo test lint types unit bench measured repeat format clean
 
 help:
 	@echo "make demo     the freeze and its cure, on a real model"
 	@echo "make test     style, types, architecture, then every test"
 	@echo "make lint     style, types and architecture only"
 	@echo "make bench    figures, as ratios against references that run beside us"
+	@echo "make measured the tables of docs/reference/engines.md, measured on this machine"
 	@echo "make repeat   the process, supervise and fault tests N times in a row (N=$(N))"
 
 demo: $(VENV)/.installed-demo
@@ -41,6 +42,9 @@ unit: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m tests.benchmarks
+
+measured: $(VENV)/.installed-test
+	$(BIN)/python -m tests.measured_page
 
 repeat: $(VENV)/.installed-test
 	@for pass in $$(seq $(N)); do \
