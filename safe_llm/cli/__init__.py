@@ -48,8 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         exec("")  # noqa: S102  a constant
         sys.stderr.write("\ninterrupted; nothing is left running\n")
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output is gone; the interpreter would try to flush into it once more.
+    except OSError as error:  # of our output: its reader is gone, its disk is full
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"error: the output cannot be written: {error}\n")
+        # The interpreter would try to flush into it once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except SafeLlmError as error:

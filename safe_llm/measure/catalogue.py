@@ -47,8 +47,8 @@ def find(wanted: Wanted) -> Found:
     """Return what can be measured.
 
     Raises ``MissingExtra`` when an engine that was named is not installed, or none is;
-    ``MisuseError`` when nothing has the verbosity that is wanted; and the errors of a model file
-    or of a llama-server that cannot be used.
+    ``MisuseError`` when nothing has the verbosity that is wanted, or a model is named for what has
+    none; and the errors of a model file or of a llama-server that cannot be used.
     """
     found = Found()
     for engine in wanted.engines or (() if wanted.commands else VERBOSITIES):
@@ -63,7 +63,18 @@ def find(wanted: Wanted) -> Found:
     if wanted.verbosities:
         found.subjects = list(_of_verbosity(found.subjects, wanted.verbosities))
     found.subjects += map(mcp_stdio.subject_of, wanted.commands)
+    if wanted.models and not any(one.model for one in found.subjects):
+        raise _no_use_for_a_model(found)
     return found
+
+
+def _no_use_for_a_model(found: Found) -> MissingExtra | MisuseError:
+    if found.absent:
+        return _nothing(found.absent)
+    return MisuseError(
+        reason="a model is named, and nothing that is to be measured runs one",
+        hint=f"name {LLAMA_SERVER} or {LLAMA_CPP} as well, or leave --model out",
+    )
 
 
 def _of_verbosity(subjects: Iterable[Subject], verbosities: Sequence[str]) -> list[Subject]:

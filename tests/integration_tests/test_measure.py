@@ -189,8 +189,8 @@ MOMENTS = {
 def test_ctrl_c_ends_it_with_130_and_nothing_is_left(
     engine: str, moment: str, tmp_path: Path
 ) -> None:
-    model = str(tiny_gguf(tmp_path))
-    words = (engine, "--verbosity", "debug", "--prove", "--requests", "9", "--model", model)
+    model = ("--model", str(tiny_gguf(tmp_path))) if engine == "llama-server" else ()
+    words = (engine, "--verbosity", "debug", "--prove", "--requests", "9", *model)
     with measure(*words, tmp_path=tmp_path) as command:
         command.wait_says(moment)
         command.process.send_signal(signal.SIGINT)
@@ -213,3 +213,21 @@ def test_nothing_is_left_when_it_is_killed_not_even_by_a_server_behind_a_shell(
         assert comes_true(lambda: len(command.running()) > 3)
         command.process.kill()
         assert comes_true(lambda: not command.running())
+
+
+@pytest.mark.timeout(RUN + 20)  # as above
+def test_a_disk_that_is_full_is_said_as_such() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "safe_llm", "measure", "mcp", "--requests", "1"],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
+            timeout=RUN,
+        )
+    assert done.returncode == FAILED
+    assert "error: the output cannot be written: [Errno 28]" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -2,7 +2,7 @@
 
 The control is the library as ``langchain_community.llms.LlamaCpp`` uses it: a ``llama_cpp.Llama``
 with nothing between it and its callers. A control has to die by a signal, not by an exception.
-(That class itself, 0.4.2, dies in ``gather``, in a ``RunnableParallel`` and in threads, and its chat
+(That class itself, 0.4.2, dies in ``gather``, in a ``RunnableParallel`` and in threads, its chat
 class in ``batch`` too. Its own ``batch`` survives: it asks one prompt after the other.)
 """
 

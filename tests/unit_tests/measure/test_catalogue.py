@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def here(engine: str) -> Callable[[Sequence[str]], list[Subject]]:
-    """An engine that is installed, with each of the models."""
+    """An engine that is installed, with each of the models; MCP servers run none."""
 
     def subjects(models: Sequence[str]) -> list[Subject]:
+        models = [""] if engine == MCP else models or ["default model"]
         return [
             Subject(
                 engine=engine,
@@ -28,7 +29,7 @@ def here(engine: str) -> Callable[[Sequence[str]], list[Subject]]:
                 logs=("stderr",),
                 begin=nullcontext,  # type: ignore[arg-type]
             )
-            for model in models or ("default model",)
+            for model in models
             for verbosity in VERBOSITIES[engine]
         ]
 
@@ -131,6 +132,15 @@ def test_a_command_line_comes_after_the_engines_and_has_no_verbosity_to_choose(
     machine(*VERBOSITIES)
     wanted = Wanted(engines=[MCP], verbosities=["info"], commands=[["server"]])
     assert names(wanted) == ["mcp INFO", "server as given"]
+
+
+def test_a_model_that_nothing_runs_is_refused(machine: Any) -> None:
+    machine(*VERBOSITIES)
+    with pytest.raises(MisuseError, match="nothing that is to be measured runs one"):
+        find(Wanted(engines=[MCP], models=["m.gguf"]))
+    machine(MCP)
+    with pytest.raises(MissingExtra, match="an engine that could be measured"):
+        find(Wanted(models=["m.gguf"]))
 
 
 def test_a_model_file_that_is_none_is_refused_before_anything_is_started(tmp_path: Path) -> None:
