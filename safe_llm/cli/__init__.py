@@ -24,7 +24,7 @@ from safe_llm.cli.arguments import (
     new_parser,
 )
 from safe_llm.errors import MissingExtra, SafeLlmError
-from safe_llm.measure.interrupts import kept_interrupts
+from safe_llm.measure.interrupts import kept_interrupts, termination_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,11 +33,11 @@ __all__ = ["DONE", "EXIT_CODES", "FAILED", "INTERRUPTED", "MISUSED", "NOT_INSTAL
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit code. Ctrl-C at any time ends it with 130, cleanly."""
+    """Run a command; return its exit code. Ctrl-C or SIGTERM end it with 130, cleanly."""
     arguments = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
-        with kept_interrupts():
+        with termination_interrupts(), kept_interrupts():
             code = command(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:

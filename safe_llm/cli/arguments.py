@@ -24,7 +24,7 @@ exit codes:
   1    failed; the reason stands on stderr
   2    the command line cannot be understood
   3    something that is needed is not installed; stderr has the line that installs it
-  130  interrupted by Ctrl-C; nothing is left running
+  130  interrupted by Ctrl-C or SIGTERM; nothing is left running
 """
 
 _DEMO = """\

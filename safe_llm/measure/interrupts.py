@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+    from types import FrameType
 
 _AGAIN = 0.05  # seconds; a finalizer takes less
 
@@ -79,6 +80,28 @@ def kept_interrupts() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = before
+
+
+@contextmanager
+def termination_interrupts() -> Iterator[None]:
+    """Take SIGTERM in the block for Ctrl-C, so that it is held, kept and handled as that is.
+
+    `timeout` and service managers send it; unhandled it leaves on disk what was made there. Does
+    nothing outside of the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        handler = signal.getsignal(signal.SIGINT)  # ignored, where a shell runs it in background
+        (handler if callable(handler) else signal.default_int_handler)(signal.SIGINT, frame)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt_later() -> None:

@@ -202,6 +202,18 @@ def test_ctrl_c_ends_it_with_130_and_nothing_is_left(
 
 
 @pytest.mark.timeout(RUN)  # as above
+@pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
+def test_sigterm_ends_it_as_ctrl_c_does(moment: str, tmp_path: Path) -> None:
+    words = ("llama-server", "--verbosity", "debug", "--prove", "--requests", "9")
+    with measure(*words, "--model", str(tiny_gguf(tmp_path)), tmp_path=tmp_path) as command:
+        command.wait_says(moment)
+        command.process.send_signal(signal.SIGTERM)
+        _, err = command.finish(INTERRUPTED)
+        assert err.endswith("interrupted; nothing is left running\n")
+        assert_nothing_is_left(command)
+
+
+@pytest.mark.timeout(RUN)  # as above
 @pytest.mark.parametrize("run", ["drained", "unread"])
 def test_nothing_is_left_when_it_is_killed_not_even_by_a_server_behind_a_shell(
     run: str, tmp_path: Path

@@ -4,11 +4,16 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from safe_llm.measure.interrupts import held_interrupts, kept_interrupts, made_whole
+from safe_llm.measure.interrupts import (
+    held_interrupts,
+    kept_interrupts,
+    made_whole,
+    termination_interrupts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,3 +102,27 @@ def test_a_context_is_entered_and_left_with_interrupts_held() -> None:
     with pytest.raises(KeyboardInterrupt), made_whole(made()):
         done.append("used")
     assert done == ["made", "removed"]
+
+
+@pytest.mark.parametrize("usual", [signal.default_int_handler, signal.SIG_IGN])
+def test_a_sigterm_is_an_interrupt_also_where_ctrl_c_is_ignored(usual: Any) -> None:
+    before = signal.signal(signal.SIGINT, usual), signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(KeyboardInterrupt), termination_interrupts():
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) == before[1]
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+
+
+def test_a_sigterm_is_held_as_ctrl_c_is() -> None:
+    done = []
+
+    def work() -> None:
+        with termination_interrupts(), held_interrupts():
+            signal.raise_signal(signal.SIGTERM)
+            done.append("all of it")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["all of it"]
