@@ -1,7 +1,7 @@
 """Which kind of engine runs a model where nobody says: by what is installed. Starts none.
 
-llama-server comes first: it serves several calls at once from one context, and keeps the model's
-own chat template.
+llama-server comes first: one process of it serves several calls at once, each of which can be
+cancelled in the middle of a token.
 """
 
 from __future__ import annotations
