@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import ast
+import importlib.util
 import json
 import pickle
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from safe_llm import MisuseError
 from safe_llm.engines.spec import LlamaCppPythonSpec
 from safe_llm.langchain import LlamaCpp
+from safe_llm.langchain.destinations import ToEngine
 from safe_llm.langchain.library_parameters import LIBRARY
 from safe_llm.langchain.parameters import ORIGINAL
 from tests.unit_tests.langchain.test_every_field_of_the_original import FIELDS
@@ -59,8 +63,26 @@ def parameters(**fields: Any) -> dict[str, Any]:
     return given
 
 
-def test_the_table_has_every_field_of_the_original() -> None:
-    assert set(ORIGINAL) <= set(LIBRARY)
+def of_the_library() -> set[str]:
+    """The parameters of ``llama_cpp.Llama``, read without loading any of its native code."""
+    spec = importlib.util.find_spec("llama_cpp")
+    assert spec is not None
+    assert spec.origin is not None
+    source = Path(spec.origin).with_name("llama.py").read_text("utf-8")
+    classes = (one for one in ast.parse(source).body if isinstance(one, ast.ClassDef))
+    llama = next(one for one in classes if one.name == "Llama")
+    functions = (one for one in llama.body if isinstance(one, ast.FunctionDef))
+    constructor = next(one for one in functions if one.name == "__init__")
+    return {one.arg for one in constructor.args.kwonlyargs}
+
+
+def test_the_table_has_every_field_of_the_original_and_every_parameter_of_the_library() -> None:
+    assert {*ORIGINAL, *of_the_library()} <= set(LIBRARY)
+
+
+def test_what_goes_to_the_library_it_has() -> None:
+    goes = [one.names for one in LIBRARY.values() if isinstance(one, ToEngine)]
+    assert {name for names in goes for name in names} <= {*of_the_library(), "draft"}
 
 
 @pytest.mark.parametrize("name", sorted(set(FIELDS) - WARNINGS))
