@@ -18,7 +18,7 @@ from tests.benchmarks.footprint import processor_time
 from tests.benchmarks.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 BOUND = 120.0  # seconds for a job or for loading, each of which takes about one
 _PROGRAM = "tests.benchmarks.in_process_program"
@@ -42,6 +42,25 @@ class Run(NamedTuple):
     call: float
     engine_cpu: float  # processor time of the process that generates
     caller_cpu: float = 0.0  # and of the one that reads, where it is another
+
+
+def read_here(pieces: Iterable[str], job: Job, *, pid: int) -> Run:
+    """Read in this process what the process ``pid`` generates; asking for it is part of that."""
+    engine_cpu, caller_cpu = processor_time(pid), time.process_time()
+    watch, text = Stopwatch(), ""
+    for piece in pieces:
+        watch.heard(piece)
+        text += piece
+    caller_cpu = time.process_time() - caller_cpu
+    engine_cpu = processor_time(pid) - engine_cpu
+    return Run(
+        text,
+        watch.first_token,
+        watch.tokens_a_second,
+        watch.age,
+        engine_cpu=1e6 * engine_cpu / job.tokens,
+        caller_cpu=1e6 * caller_cpu / job.tokens,
+    )
 
 
 class InProcess:
@@ -75,23 +94,13 @@ class InProcess:
 
     def recite(self, job: Job) -> Run:
         """Have it write each piece as a line of JSON, and read those here: no less can be done."""
-        engine_cpu, caller_cpu = processor_time(self.pid), time.process_time()
-        watch, text = Stopwatch(), ""
         with self._bounded():
-            self._tell(job, aloud=True)
-            while (piece := self._hear().get("piece")) is not None:
-                watch.heard(piece)
-                text += piece
-        caller_cpu = time.process_time() - caller_cpu
-        engine_cpu = processor_time(self.pid) - engine_cpu
-        return Run(
-            text,
-            watch.first_token,
-            watch.tokens_a_second,
-            watch.age,
-            engine_cpu=1e6 * engine_cpu / job.tokens,
-            caller_cpu=1e6 * caller_cpu / job.tokens,
-        )
+            return read_here(self._recited(job), job, pid=self.pid)
+
+    def _recited(self, job: Job) -> Iterator[str]:
+        self._tell(job, aloud=True)
+        while (piece := self._hear().get("piece")) is not None:
+            yield piece
 
     def _tell(self, job: Job, *, aloud: bool) -> None:
         assert self._child.stdin is not None

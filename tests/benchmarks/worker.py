@@ -13,7 +13,6 @@ reference also writes its tokens into a bare pipe, from which this process reads
 from __future__ import annotations
 
 import tempfile
-import time
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -26,9 +25,8 @@ from safe_llm.engines.spec import LlamaCppPythonSpec
 from safe_llm.limits import Limits
 from tests.benchmarks.alternation import alternate, middle
 from tests.benchmarks.figures import Figure, at_least, at_most
-from tests.benchmarks.footprint import memory_of, processor_time
-from tests.benchmarks.in_process import InProcess, Job, Run
-from tests.benchmarks.stopwatch import Stopwatch
+from tests.benchmarks.footprint import memory_of
+from tests.benchmarks.in_process import InProcess, Job, Run, read_here
 from tests.models import smollm2_path, tiny_gguf
 
 if TYPE_CHECKING:
@@ -190,6 +188,10 @@ def _compare_with_pipe(engine: Lease, reference: InProcess, job: Job, rounds: in
 
 
 def _through_the_worker(engine: Lease, job: Job) -> Run:
+    return read_here(_streamed(engine, job), job, pid=_pid(engine))
+
+
+def _streamed(engine: Lease, job: Job) -> Iterator[str]:
     body = {
         "prompt": job.prompt,
         "n_predict": job.tokens,
@@ -197,19 +199,5 @@ def _through_the_worker(engine: Lease, job: Job) -> Run:
         "ignore_eos": job.endless,
         "cache_prompt": not job.fresh,
     }
-    pid = _pid(engine)
-    engine_cpu, caller_cpu = processor_time(pid), time.process_time()
-    watch, text = Stopwatch(), ""
     for piece in engine.stream(body, Limits()):
-        watch.heard(piece.text)
-        text += piece.text
-    caller_cpu = time.process_time() - caller_cpu
-    engine_cpu = processor_time(pid) - engine_cpu
-    return Run(
-        text,
-        watch.first_token,
-        watch.tokens_a_second,
-        watch.age,
-        engine_cpu=1e6 * engine_cpu / job.tokens,
-        caller_cpu=1e6 * caller_cpu / job.tokens,
-    )
+        yield piece.text

@@ -462,7 +462,7 @@ BAD_REQUESTS: list[tuple[str, dict[str, Any], str]] = [
     ("complete", {**GREEDY, "nonsense": 1}, "unexpected keyword argument 'nonsense'"),
     ("complete", {**GREEDY, "stream": False}, "stream cannot be chosen"),
     ("complete", {**GREEDY, "logits_processor": [1]}, "logits_processor cannot be chosen"),
-    ("complete", {**GREEDY, "temperature": 1, "top_k": "x"}, "wrong type"),
+    ("complete", {**GREEDY, "temperature": 1, "top_k": "x"}, "ArgumentError: argument 1"),
     ("complete", {**GREEDY, "stop": [1]}, "encode"),
     ("complete", {**GREEDY, "logprobs": 1}, "logits_all=True"),
     ("complete", {**GREEDY, "logit_bias": {"354": 1}}, "[354] are no tokens of this model"),
