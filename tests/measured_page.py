@@ -47,7 +47,8 @@ def _make_older_server(folder: Path) -> None:
     install = [python, "-m", "pip", "install", "-q", _OLDER_MCP]
     subprocess.run(install, check=True, timeout=_BOUND)
     program = folder / _OLDER_SERVER
-    serve = f"PYTHONPATH={ROOT} exec {python} -m safe_llm.worker.measured_mcp_server"
+    path = shlex.quote(str(ROOT))
+    serve = f"PYTHONPATH={path} exec {python} -m safe_llm.worker.measured_mcp_server"
     program.write_text(f'#!/bin/sh\n{serve} "$@"\n', "utf-8")
     program.chmod(0o755)
 

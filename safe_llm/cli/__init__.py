@@ -6,6 +6,7 @@ It refuses to work itself: each command is a module of its own, loaded when it i
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["DONE", "EXIT_CODES", "FAILED", "INTERRUPTED", "MISUSED", "NOT_INSTALLED", "main"]
 
 
+# What write(2) says of a reader that is gone, and of a disk that is full or broken.
+_OUTPUT_LOST = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code. Ctrl-C or SIGTERM end it with 130, cleanly."""
     arguments = _parser().parse_args(argv)
@@ -48,15 +53,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         exec("")  # noqa: S102  a constant
         sys.stderr.write("\ninterrupted; nothing is left running\n")
         return INTERRUPTED
-    except OSError as error:  # of our output: its reader is gone, its disk is full
-        if not isinstance(error, BrokenPipeError):
+    except SafeLlmError as error:  # before OSError: a CallTimeout is a TimeoutError, which is one
+        sys.stderr.write(f"error: {error}\n")
+        return NOT_INSTALLED if isinstance(error, MissingExtra) else FAILED
+    except OSError as error:
+        if error.errno not in _OUTPUT_LOST:
+            raise
+        if error.errno != errno.EPIPE:  # where its reader has left there is nobody to be told
             sys.stderr.write(f"error: the output cannot be written: {error}\n")
         # The interpreter would try to flush into it once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except SafeLlmError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return NOT_INSTALLED if isinstance(error, MissingExtra) else FAILED
     return code
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from safe_llm import __version__
 from safe_llm.cli import EXIT_CODES, FAILED, INTERRUPTED, MISUSED, NOT_INSTALLED, main
 from safe_llm.cli import demo as demo_module
-from safe_llm.errors import MissingExtra
+from safe_llm.errors import CallTimeout, MissingExtra
 from tests.unit_tests.test_import_cost import EXPENSIVE, modules_after
 
 if TYPE_CHECKING:
@@ -122,6 +123,25 @@ def test_an_interrupt_inside_of_an_exec_ends_with_130_too_and_not_by_the_signal(
     )
     assert (run.returncode, run.stdout) == (INTERRUPTED, "")
     assert run.stderr == "\ninterrupted; nothing is left running\n"
+
+
+def test_a_timeout_of_a_call_is_told_as_one_and_is_no_failure_of_the_output(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    timeout = CallTimeout(engine="e", layer="L1 call", limit=1.0, elapsed=2.0)
+    monkeypatch.setattr(demo_module, "run", failing(timeout))
+    assert main(["demo"]) == FAILED
+    said = capfd.readouterr().err
+    assert said.startswith("error: e: call ended by L1 call")
+    assert "output" not in said
+
+
+def test_a_fault_of_our_own_is_not_called_one_of_the_output(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(demo_module, "run", failing(PermissionError(errno.EACCES, "shut")))
+    with pytest.raises(PermissionError):
+        main(["demo"])
 
 
 def test_something_that_is_not_installed_has_an_exit_code_and_a_line_of_its_own(
