@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from safe_llm.engines.binary import ENVIRONMENT_VARIABLE, locate_binary
 from safe_llm.engines.llama_cpp_program import require_library
+from safe_llm.engines.spec import EngineKind
 from safe_llm.errors import MissingExtra
 
-EngineKind = Literal["llama-server", "llama-cpp-python"]
 KINDS: tuple[EngineKind, ...] = get_args(EngineKind)
 
 

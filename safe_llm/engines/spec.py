@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from safe_llm.errors import MisuseError, ModelFileInvalid
 
@@ -18,6 +18,9 @@ _SMALLEST_GGUF_BYTES = 24  # magic, version, two counts: a file shorter than its
 
 _LEVEL_FLAGS = ("-lv", "--verbosity", "--log-verbosity")
 _TRACE = 4  # 3.4 KB a request of 16 tokens, and 31 KB from 5 on; 0.8 KB below
+
+EngineKind = Literal["llama-server", "llama-cpp-python"]
+"""What users call the engines."""
 
 ParameterValue = str | int | float | bool | tuple[str, ...]
 
@@ -31,7 +34,7 @@ class LlamaServerSpec:
     ``unix:/path``) somebody else owns the server and the other fields have no effect.
     """
 
-    kind: ClassVar[str] = "llama-server"
+    kind: ClassVar[EngineKind] = "llama-server"
     model_path: str
     binary: str | None = None
     parameters: tuple[tuple[str, ParameterValue], ...] = ()
@@ -75,7 +78,7 @@ class LlamaCppPythonSpec:
     ``LlamaPromptLookupDecoding``.
     """
 
-    kind: ClassVar[str] = "llama-cpp-python"
+    kind: ClassVar[EngineKind] = "llama-cpp-python"
     model_path: str
     parameters: str = "{}"
     n_workers: int = 1

@@ -13,7 +13,7 @@ from safe_llm.langchain.parameters import ORIGINAL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from safe_llm.engines.choice import EngineKind
+    from safe_llm.engines.spec import EngineKind
     from safe_llm.langchain.destinations import Destination
 
 _CHOOSE = "auto"

@@ -8,13 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
+from safe_llm.engines.spec import LlamaCppPythonSpec, LlamaServerSpec
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
     from safe_llm.process.command import Command
 
-LLAMA_SERVER, LLAMA_CPP, MCP = "llama-server", "llama-cpp-python", "mcp"
+LLAMA_SERVER, LLAMA_CPP, MCP = LlamaServerSpec.kind, LlamaCppPythonSpec.kind, "mcp"
 
 VERBOSITIES: Mapping[str, tuple[str, ...]] = {
     LLAMA_SERVER: ("default", "4", "debug", "off"),
