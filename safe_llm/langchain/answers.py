@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from safe_llm.engines.base import CompletionChunk, Usage
-    from safe_llm.langchain.request import Request
+    from safe_llm.parameters.request import Request
 
 
 class Answer:

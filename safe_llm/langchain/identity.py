@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from safe_llm.engines.spec import EngineSpec
-    from safe_llm.langchain.request import Request
+    from safe_llm.parameters.request import Request
 
 _OF_THE_ORIGINAL = (
     *("model_path", "suffix", "max_tokens", "temperature", "top_p", "logprobs", "echo"),

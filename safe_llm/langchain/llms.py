@@ -11,15 +11,16 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from langchain_core.language_models.llms import BaseLLM
 from langchain_core.runnables import Runnable
+from pydantic import model_validator
 
-from safe_llm.errors import MisuseError
+from safe_llm import __version__
 from safe_llm.langchain.answers import Answer, as_result
 from safe_llm.langchain.fields import LlamaCppFields
 from safe_llm.langchain.model_errors import as_model_errors
-from safe_llm.langchain.notebook import as_html
 from safe_llm.langchain.reading import Reading, atell, tell
-from safe_llm.langchain.watching import follow_the_caller
+from safe_llm.observers.watching import follow_the_caller
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -29,16 +30,14 @@ if TYPE_CHECKING:
     from langchain_core.outputs import GenerationChunk, LLMResult
     from langchain_core.runnables import RunnableConfig
 
-    from safe_llm.engines.lease import Lease
-    from safe_llm.langchain.leases import Leases
-    from safe_llm.langchain.request import Request
+    from safe_llm.parameters.request import Request
 
 # Prompts of one generate() that are with the engine at a time: enough to keep its slots busy, and
 # so few that the last of a thousand does not spend its own deadlines in a queue.
 _IN_FLIGHT = 16
 
 
-class LlamaCpp(LlamaCppFields):
+class LlamaCpp(LlamaCppFields, BaseLLM):
     """A llama.cpp model in a process of its own, as LangChain's text-completion model.
 
     Every constructor field of ``langchain_community.llms.LlamaCpp`` is accepted and does what its
@@ -63,61 +62,15 @@ class LlamaCpp(LlamaCppFields):
     and ``MisuseError`` for what cannot be meant.
     """
 
-    # -- the engine
+    @model_validator(mode="after")
+    def _version_of_safe_llm(self) -> Self:
+        self._add_version("safe-llm", __version__)
+        return self
 
     @property
-    def engine(self) -> Lease:
-        """The engine that this object has a share in; ``engine.status()`` never starts it."""
-        leases: Leases = self.client
-        return leases.get(self._engine_spec(), self._settings())
-
-    def start(self) -> None:
-        """Return when the engine is ready to answer at once."""
-        follow_the_caller(verbose=self.verbose)
-        with as_model_errors():
-            self.engine.start(self._call_limits())
-
-    async def astart(self) -> None:
-        """As ``start()``, for a task."""
-        follow_the_caller(verbose=self.verbose)
-        with as_model_errors():
-            await self.engine.start_async(self._call_limits())
-
-    def close(self) -> None:
-        """Give up this object's share; the engine stops if it was the last. Idempotent."""
-        leases: Leases = self.client
-        for lease in leases.give_up():
-            lease.close()
-
-    async def aclose(self) -> None:
-        """As ``close()``, for a task."""
-        leases: Leases = self.client
-        for lease in leases.give_up():
-            await lease.close_async()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.aclose()
-
-    def __copy__(self) -> Self:
-        # pydantic's own copy would hand over the very same leases: closing one would close both.
-        copied = super().__copy__()
-        copied.__dict__["client"] = self.client.another()
-        return copied
-
-    def _repr_html_(self) -> str:
-        try:
-            return as_html(self.engine.status())
-        except MisuseError as error:
-            return f"<div><b>LlamaCpp</b>: {error.reason}</div>"
+    def _llm_type(self) -> str:
+        """What the original calls itself."""
+        return "llamacpp"
 
     # -- calls
 
@@ -227,7 +180,3 @@ class LlamaCpp(LlamaCppFields):
         follow_the_caller(verbose=self.verbose)
         stream = self.engine.stream(request.for_prompt(prompt), request.limits)
         return Reading(Answer(request, prompt), stream)
-
-    @property
-    def _model_name(self) -> str:
-        return self.model_path or str(self.base_url)

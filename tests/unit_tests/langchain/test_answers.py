@@ -9,8 +9,8 @@ import pytest
 
 from safe_llm.engines.base import CompletionChunk, Usage
 from safe_llm.langchain.answers import Answer, as_result
-from safe_llm.langchain.request import Request
 from safe_llm.limits import Limits
+from safe_llm.parameters.request import Request
 
 if TYPE_CHECKING:
     from langchain_core.outputs import GenerationChunk

@@ -18,7 +18,7 @@ from safe_llm.engines.llama_server_flags import flags_for, parse_help
 from safe_llm.engines.spec import LlamaServerSpec
 from safe_llm.events import LineWritten
 from safe_llm.langchain import LlamaCpp
-from safe_llm.langchain.parameters import ORIGINAL
+from safe_llm.parameters.original import ORIGINAL
 from safe_llm.worker.llama_server_argv import render_help
 from tests.unit_tests.langchain.scripted_engine import ScriptedEngine, ScriptedLeases
 

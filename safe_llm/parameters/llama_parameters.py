@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from safe_llm.engines.llama_server_flags import FLAGS
 from safe_llm.errors import MisuseError
-from safe_llm.langchain.destinations import Nowhere, ToEngine
-from safe_llm.langchain.parameters import if_false
+from safe_llm.parameters.destinations import Nowhere, ToEngine
+from safe_llm.parameters.original import if_false
 
 if TYPE_CHECKING:
-    from safe_llm.langchain.destinations import Destination
+    from safe_llm.parameters.destinations import Destination
 
 # Numbers of ggml's and llama.cpp's enums (ggml.h, llama.h), which llama-cpp-python hands through.
 CACHE_TYPES = dict(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from safe_llm.engines.spec import LlamaServerSpec
 from safe_llm.errors import MisuseError
-from safe_llm.langchain.destinations import ToEngine
-from safe_llm.langchain.llama_parameters import ENGINE_NAMES, LLAMA
-from safe_llm.langchain.parameters import ORIGINAL
+from safe_llm.parameters.destinations import ToEngine
+from safe_llm.parameters.llama_parameters import ENGINE_NAMES, LLAMA
+from safe_llm.parameters.original import ORIGINAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -88,6 +88,7 @@ def _texts(value: ParameterValue) -> tuple[str, ...]:
 def server_spec(
     parameters: Mapping[str, ParameterValue],
     *,
+    owner: str,
     model_path: str,
     server_binary: str | None,
     server_args: Sequence[str],
@@ -100,7 +101,7 @@ def server_spec(
     """
     if not model_path and not base_url:
         raise MisuseError(
-            reason="LlamaCpp has neither model_path nor base_url",
+            reason=f"{owner} has neither model_path nor base_url",
             hint="model_path= is the path of a .gguf file",
         )
     if base_url:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from safe_llm import MisuseError
-from safe_llm.langchain.body import FIELDS
-from safe_llm.langchain.request import CALL, REFUSED, Request, build_request
 from safe_llm.limits import Limits
+from safe_llm.parameters.body import FIELDS
+from safe_llm.parameters.request import CALL, REFUSED, Request, build_request
 
 if TYPE_CHECKING:
     from pathlib import Path

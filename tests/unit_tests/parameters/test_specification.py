@@ -7,9 +7,9 @@ import pytest
 from safe_llm.engines.llama_server_flags import FLAGS
 from safe_llm.engines.spec import LlamaServerSpec
 from safe_llm.langchain import LlamaCpp
-from safe_llm.langchain.destinations import ToEngine
-from safe_llm.langchain.llama_parameters import ENGINE_NAMES, LLAMA
-from safe_llm.langchain.parameters import ORIGINAL
+from safe_llm.parameters.destinations import ToEngine
+from safe_llm.parameters.llama_parameters import ENGINE_NAMES, LLAMA
+from safe_llm.parameters.original import ORIGINAL
 
 BY_ARGUMENT = {"kv_overrides", "lora_scale"}  # no rows of the engine's table: see the tests below
 

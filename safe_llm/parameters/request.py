@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from safe_llm.errors import MisuseError
-from safe_llm.langchain.body import FIELDS, check_field
-from safe_llm.langchain.destinations import Here, Nowhere, ToBody, warn_of_the_meaningless
-from safe_llm.langchain.grammar import grammar_text
-from safe_llm.langchain.names import refuse_unknown
-from safe_llm.langchain.parameters import ORIGINAL, until_the_end
-from safe_llm.langchain.seconds import with_timeout
 from safe_llm.limits import Limits
+from safe_llm.parameters.body import FIELDS, check_field
+from safe_llm.parameters.destinations import Here, Nowhere, ToBody, warn_of_the_meaningless
+from safe_llm.parameters.grammar import grammar_text
+from safe_llm.parameters.names import refuse_unknown
+from safe_llm.parameters.original import ORIGINAL, until_the_end
+from safe_llm.parameters.seconds import with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from safe_llm.langchain.destinations import Destination
+    from safe_llm.parameters.destinations import Destination
 
 
 def _pairs(logit_bias: Any) -> Any:
@@ -65,6 +65,18 @@ REFUSED: Mapping[str, str] = {
 _ONE_CONSTRAINT = ("grammar", "grammar_path", "json_schema")  # the server would obey one of them
 
 
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The words of one kind of call: what each does, and which are refused with what advice."""
+
+    owner: str
+    call: Mapping[str, Destination]
+    refused: Mapping[str, str]
+
+
+TEXT = Vocabulary("LlamaCpp", CALL, REFUSED)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A request without its prompt, and what is done to the answer.
@@ -89,15 +101,16 @@ def build_request(
     *,
     stops: Iterable[str | Iterable[str] | None],
     limits: Limits,
+    words: Vocabulary = TEXT,
 ) -> Request:
     """Return the request of a call: ``defaults`` of the object, overridden by what ``call`` says.
 
     ``stops`` are joined; ``None`` leaves a field to the engine. Raises ``MisuseError`` for a name
     that is not known, a value out of bounds, or two grammars.
     """
-    _refuse(call)
-    wanted = _merge(defaults, call)
-    body = _fields(wanted)
+    _refuse(call, words)
+    wanted = _merge(defaults, call, words.call)
+    body = _fields(wanted, words.call)
     top_logprobs = body.pop("logprobs", None)
     if top_logprobs is not None:
         check_field("n_probs", top_logprobs, "logprobs")
@@ -119,34 +132,36 @@ def build_request(
     )
 
 
-def _refuse(call: Mapping[str, Any]) -> None:
+def _refuse(call: Mapping[str, Any], words: Vocabulary) -> None:
     for name, value in call.items():
-        if name in REFUSED and value is not None:
-            raise MisuseError(reason=f"{name} cannot be given to a call", hint=REFUSED[name])
-    refuse_unknown("a call of LlamaCpp", call, {*CALL, *REFUSED, "stop"})
-    warn_of_the_meaningless(call, CALL, stacklevel=3)
+        if name in words.refused and value is not None:
+            raise MisuseError(reason=f"{name} cannot be given to a call", hint=words.refused[name])
+    refuse_unknown(f"a call of {words.owner}", call, {*words.call, *words.refused, "stop"})
+    warn_of_the_meaningless(call, words.call, stacklevel=3)
 
 
-def _merge(defaults: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(
+    defaults: Mapping[str, Any], call: Mapping[str, Any], known: Mapping[str, Destination]
+) -> dict[str, Any]:
     kept = dict(defaults)
     for name in call:
-        for other in _same_thing(name):
+        for other in _same_thing(name, known):
             kept.pop(other, None)
     return kept | dict(call)
 
 
-def _same_thing(name: str) -> Iterable[str]:
+def _same_thing(name: str, known: Mapping[str, Destination]) -> Iterable[str]:
     if name in _ONE_CONSTRAINT:
         return _ONE_CONSTRAINT
-    return [other for other, goes in CALL.items() if _field(goes) == _field(CALL.get(name))]
+    return [other for other, goes in known.items() if _field(goes) == _field(known.get(name))]
 
 
 def _field(goes: Destination | None) -> object:
     return goes.name if isinstance(goes, ToBody) else goes
 
 
-def _fields(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    goes = ((CALL.get(name), value) for name, value in wanted.items())
+def _fields(wanted: Mapping[str, Any], known: Mapping[str, Destination]) -> dict[str, Any]:
+    goes = ((known.get(name), value) for name, value in wanted.items())
     converted = ((to.name, to.convert(value)) for to, value in goes if isinstance(to, ToBody))
     return {name: value for name, value in converted if value is not None}
 

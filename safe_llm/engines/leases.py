@@ -1,7 +1,7 @@
 """The engines that one model object holds leases on. Starts none: the first call on a lease does.
 
-One of these belongs to a ``LlamaCpp`` and to the short-lived copies that ``configurable_fields``
-makes of it for each call: such a copy must not be the last to hold the engine.
+One of these belongs to a model object and to the short-lived copies that LangChain's
+``configurable_fields`` makes of it for each call: such a copy must not be the last to hold it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class Leases:
     any more gives itself up.
     """
 
-    def __init__(self, made_in: int | None = None) -> None:
+    def __init__(self, owner: str, made_in: int | None = None) -> None:
+        self._owner = owner
         self._made_in = os.getpid() if made_in is None else made_in
         self._held: dict[EngineSpec, tuple[Lease, EngineSettings]] = {}
         self._closed = False
@@ -37,7 +38,7 @@ class Leases:
         """Return the lease on this engine. Raises ``MisuseError`` after ``give_up()``."""
         if self._closed:
             raise MisuseError(
-                reason="this LlamaCpp was closed",
+                reason=f"this {self._owner} was closed",
                 hint="make another one; engines are shared, so it costs nothing while others live",
             )
         held = self._held.get(spec)
@@ -51,7 +52,7 @@ class Leases:
 
     def another(self) -> Leases:
         """Return leases of their own on the engines that are held here now."""
-        other = Leases()
+        other = Leases(self._owner)
         for spec, (_, settings) in list(self._held.items()):
             other.get(spec, settings)
         return other
@@ -62,8 +63,8 @@ class Leases:
     def __deepcopy__(self, memo: dict[int, object]) -> Leases:
         return self.another()
 
-    def __reduce__(self) -> tuple[Callable[[int], Leases], tuple[int]]:
-        return Leases, (self._made_in,)
+    def __reduce__(self) -> tuple[Callable[[str, int], Leases], tuple[str, int]]:
+        return Leases, (self._owner, self._made_in)
 
     def _take(self, spec: EngineSpec, settings: EngineSettings) -> Lease:
         if self._made_in != os.getpid() and not spec.base_url:

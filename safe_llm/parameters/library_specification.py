@@ -10,25 +10,31 @@ from typing import TYPE_CHECKING, Any
 
 from safe_llm.engines.spec import LlamaCppPythonSpec
 from safe_llm.errors import MisuseError
-from safe_llm.langchain.library_parameters import LIBRARY
-from safe_llm.langchain.llama_parameters import ENGINE_NAMES
-from safe_llm.langchain.specification import to_engine
+from safe_llm.parameters.library_parameters import LIBRARY
+from safe_llm.parameters.llama_parameters import ENGINE_NAMES
+from safe_llm.parameters.specification import to_engine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 def library_spec(
-    fields: Mapping[str, Any], *, model_path: str, n_parallel: int | None
+    fields: Mapping[str, Any],
+    *,
+    owner: str,
+    model_path: str,
+    n_parallel: int | None,
+    for_the_work: Mapping[str, Any],
 ) -> LlamaCppPythonSpec:
     """Return the specification by which objects share an engine.
 
-    ``n_parallel`` contexts are in as many processes. Raises ``MisuseError`` for a parameter that
+    ``n_parallel`` contexts are in as many processes; ``for_the_work`` are parameters of the library
+    that the ``owner`` cannot do without. Raises ``MisuseError`` for a parameter that
     only a llama-server has.
     """
     if not model_path:
         raise MisuseError(
-            reason="LlamaCpp has no model_path", hint="model_path= is the path of a .gguf file"
+            reason=f"{owner} has no model_path", hint="model_path= is the path of a .gguf file"
         )
     foreign = sorted(name for name in fields if name not in LIBRARY and name in ENGINE_NAMES)
     if foreign:
@@ -39,6 +45,7 @@ def library_spec(
     parameters = to_engine(fields, LIBRARY.get)
     if fields.get("logprobs") is not None:  # without the logits of all tokens it refuses them
         parameters["logits_all"] = True
+    parameters |= for_the_work
     draft = parameters.pop("draft", None)
     return LlamaCppPythonSpec.of(
         # Two ways to write a path mean one engine; this asks nobody whether the file exists.

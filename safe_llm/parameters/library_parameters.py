@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from safe_llm.errors import MisuseError
-from safe_llm.langchain.destinations import ToEngine
-from safe_llm.langchain.llama_parameters import CACHE_TYPES, LLAMA
-from safe_llm.langchain.parameters import ORIGINAL, as_text, if_false, if_true
+from safe_llm.parameters.destinations import ToEngine
+from safe_llm.parameters.llama_parameters import CACHE_TYPES, LLAMA
+from safe_llm.parameters.original import ORIGINAL, as_text, if_false, if_true
 
 if TYPE_CHECKING:
-    from safe_llm.langchain.destinations import Destination
+    from safe_llm.parameters.destinations import Destination
 
 _F32 = 0  # GGML_TYPE_F32
 

@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from safe_llm import MisuseError
+from safe_llm.engines.leases import Leases
 from safe_llm.langchain import LlamaCpp
-from safe_llm.langchain.leases import Leases
 from safe_llm.supervise.portal import portal
 
 
@@ -81,7 +81,7 @@ def test_asking_for_the_status_starts_nothing() -> None:
 
 def test_a_lease_in_another_process_than_the_objects_own_is_said_once() -> None:
     elsewhere = LlamaCpp(model_path="/nowhere/m.gguf")
-    elsewhere.client = Leases(made_in=1)
+    elsewhere.client = Leases("LlamaCpp", made_in=1)
     with pytest.warns(RuntimeWarning, match="base_url"):
         elsewhere.engine.status()
     elsewhere.engine.status()
@@ -90,6 +90,6 @@ def test_a_lease_in_another_process_than_the_objects_own_is_said_once() -> None:
 
 def test_an_object_that_connects_may_be_used_in_any_process_without_a_word() -> None:
     elsewhere = LlamaCpp(base_url="http://localhost:1")
-    elsewhere.client = Leases(made_in=1)
+    elsewhere.client = Leases("LlamaCpp", made_in=1)
     elsewhere.engine.status()
     elsewhere.close()

@@ -13,9 +13,9 @@ import pytest
 from safe_llm import MisuseError
 from safe_llm.engines.spec import LlamaCppPythonSpec
 from safe_llm.langchain import LlamaCpp
-from safe_llm.langchain.destinations import ToEngine
-from safe_llm.langchain.library_parameters import LIBRARY
-from safe_llm.langchain.parameters import ORIGINAL
+from safe_llm.parameters.destinations import ToEngine
+from safe_llm.parameters.library_parameters import LIBRARY
+from safe_llm.parameters.original import ORIGINAL
 from tests.unit_tests.langchain.test_every_field_of_the_original import FIELDS
 
 MODEL = "/nowhere/model.gguf"

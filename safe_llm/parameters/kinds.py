@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from safe_llm.engines.choice import KINDS, Choice, choose_engine
 from safe_llm.errors import MisuseError
-from safe_llm.langchain.library_parameters import LIBRARY
-from safe_llm.langchain.llama_parameters import LLAMA
-from safe_llm.langchain.parameters import ORIGINAL
+from safe_llm.parameters.library_parameters import LIBRARY
+from safe_llm.parameters.llama_parameters import LLAMA
+from safe_llm.parameters.original import ORIGINAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from safe_llm.engines.spec import EngineKind
-    from safe_llm.langchain.destinations import Destination
+    from safe_llm.parameters.destinations import Destination
 
 _CHOOSE = "auto"
 

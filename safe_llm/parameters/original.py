@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from safe_llm.langchain.destinations import Here, Nowhere, ToBody, ToEngine
+from safe_llm.parameters.destinations import Here, Nowhere, ToBody, ToEngine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from safe_llm.langchain.destinations import Destination
+    from safe_llm.parameters.destinations import Destination
 
 
 def if_true(value: Any) -> Any:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _SHOWN_LINES = 5
 
 
-def as_html(status: EngineStatus) -> str:
+def as_html(title: str, status: EngineStatus) -> str:
     """Return state, what was drained and the last lines; everything foreign is escaped."""
     pid = "" if status.pid is None else f", pid {status.pid}"
     rows = {
@@ -26,4 +26,4 @@ def as_html(status: EngineStatus) -> str:
     )
     lines = "\n".join(escape(line) for line in status.last_lines[-_SHOWN_LINES:])
     words = f"<pre>{lines}</pre>" if lines else ""
-    return f"<div><b>LlamaCpp</b> {escape(status.name)}<table>{cells}</table>{words}</div>"
+    return f"<div><b>{escape(title)}</b> {escape(status.name)}<table>{cells}</table>{words}</div>"
