@@ -12,7 +12,7 @@ from safe_llm.supervise.states import RESTING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from safe_llm.engines.base import Embeddings, EmitChat, EmitText
+    from safe_llm.engines.base import Embeddings, EmitChat, EmitText, ModelDescription
     from safe_llm.engines.spec import EngineSpec
     from safe_llm.limits import Limits
     from safe_llm.supervise.portal import Portal
@@ -68,6 +68,10 @@ class Backend(Protocol):
 
     async def tokenize(self, text: str, limits: Limits) -> list[int]:
         """Return the tokens of a text, without special ones added."""
+        ...
+
+    async def describe(self, limits: Limits) -> ModelDescription:
+        """Return what the model is and can take."""
         ...
 
 

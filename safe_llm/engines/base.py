@@ -96,6 +96,21 @@ class Embeddings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDescription:
+    """What a loaded model is and can take; sizes in tokens.
+
+    ``context_tokens`` is what one call may use, prompt and answer together.
+    """
+
+    name: str
+    context_tokens: int
+    shows_tools: bool  # its chat template does
+    reads_calls: bool  # the engine finds calls of tools in the text
+    sees: bool = False
+    hears: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStatus:
     """An engine at one moment. Sizes in bytes, times in seconds.
 
@@ -197,6 +212,14 @@ class Engine(Protocol):
 
     async def tokenize_async(self, text: str, limits: Limits) -> list[int]:
         """As ``tokenize()``, for a task."""
+        ...
+
+    def describe(self, limits: Limits) -> ModelDescription:
+        """What the model is and can take; starts the engine."""
+        ...
+
+    async def describe_async(self, limits: Limits) -> ModelDescription:
+        """As ``describe()``, for a task."""
         ...
 
     def status(self) -> EngineStatus:

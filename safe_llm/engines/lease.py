@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         CompletionStream,
         Embeddings,
         EngineStatus,
+        ModelDescription,
         PieceStream,
     )
     from safe_llm.engines.registry import Shared
@@ -64,6 +65,10 @@ async def _embed(engine: Backend, texts: Sequence[str], limits: Limits) -> Embed
 
 async def _tokenize(engine: Backend, text: str, limits: Limits) -> list[int]:
     return await engine.tokenize(text, limits)
+
+
+async def _describe(engine: Backend, limits: Limits) -> ModelDescription:
+    return await engine.describe(limits)
 
 
 async def _stop(engine: Backend, reason: str) -> None:
@@ -142,6 +147,14 @@ class Lease:
     async def tokenize_async(self, text: str, limits: Limits) -> list[int]:
         """As ``tokenize``, for a task."""
         return await self._submit(_tokenize, text, limits).result_async()
+
+    def describe(self, limits: Limits) -> ModelDescription:
+        """Return what the model is and can take, from an engine that is started for it."""
+        return self._wait_for(_describe, limits)
+
+    async def describe_async(self, limits: Limits) -> ModelDescription:
+        """As ``describe``, for a task."""
+        return await self._submit(_describe, limits).result_async()
 
     def status(self) -> EngineStatus:
         """Return what is known of the engine; never blocks."""

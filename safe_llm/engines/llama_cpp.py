@@ -6,12 +6,23 @@ has one context and gets one call, and the others wait in one queue.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from safe_llm.engines.llama_cpp_answers import read_chat, read_completion, refusal
+from safe_llm.engines.llama_cpp_answers import (
+    read_chat,
+    read_completion,
+    read_description,
+    refusal,
+)
 from safe_llm.engines.llama_cpp_program import LlamaCppProgram
-from safe_llm.engines.llama_cpp_request import chat_arguments, completion_arguments
+from safe_llm.engines.llama_cpp_request import (
+    chat_arguments,
+    completion_arguments,
+    plan_chat,
+)
 from safe_llm.engines.llama_server_answers import checked_embeddings
+from safe_llm.engines.tool_choice import ToolReader
 from safe_llm.engines.worker_session import Hangup
 from safe_llm.errors import RemoteError
 from safe_llm.supervise.crew import Crew, Member
@@ -19,14 +30,16 @@ from safe_llm.supervise.portal import Portal, portal
 from safe_llm.supervise.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from safe_llm.engines.backend import MakeRoom
-    from safe_llm.engines.base import Embeddings, EmitChat, EmitText
+    from safe_llm.engines.base import Embeddings, EmitChat, EmitText, ModelDescription
     from safe_llm.engines.settings import EngineSettings
     from safe_llm.engines.spec import LlamaCppPythonSpec
     from safe_llm.limits import Limits
     from safe_llm.protocol.worker import Reply
+
+Arguments = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 _DEATH_GRACE = 0.5  # a conversation that ended is mostly the first sign of a death
 
@@ -74,11 +87,23 @@ class LlamaCppPython:
 
     async def converse(self, body: Mapping[str, Any], limits: Limits, emit: EmitChat) -> None:
         """Answer one conversation, handing each piece to ``emit``."""
+        reader = ToolReader()
+
+        def asked(said: Mapping[str, Any]) -> dict[str, Any]:
+            nonlocal reader
+            planned, reader = plan_chat(body, said, self.spec.name)
+            return chat_arguments(planned)
 
         def take(reply: Reply) -> None:
-            emit(read_chat(reply))
+            for piece in reader.take(read_chat(reply)):
+                emit(piece)
 
-        await self._ask("chat", chat_arguments(body), limits, take)
+        await self._ask("chat", asked, limits, take)
+
+    async def describe(self, limits: Limits) -> ModelDescription:
+        """Return what the model is and can take."""
+        async with self.session.call(limits) as (member, _):
+            return read_description(member.program.model, self.spec.name)
 
     async def embed(self, texts: Sequence[str], limits: Limits) -> Embeddings:
         """Return one vector for each text."""
@@ -103,11 +128,14 @@ class LlamaCppPython:
     async def _ask(
         self,
         do: str,
-        arguments: Mapping[str, Any],
+        arguments: Arguments,
         limits: Limits,
         take: Callable[[Reply], None],
     ) -> None:
-        """Ask a worker that has nothing else to do, and raise what it or its death refuses."""
+        """Ask a worker that has nothing else to do, and raise what it or its death refuses.
+
+        The arguments may depend on what it has said of the model.
+        """
         async with self.session.call(limits) as (member, call):
 
             def hear(reply: Reply) -> None:
@@ -117,7 +145,8 @@ class LlamaCppPython:
                 take(reply)
 
             try:
-                await member.program.session.ask(do, arguments, hear)
+                asked = arguments(member.program.model) if callable(arguments) else arguments
+                await member.program.session.ask(do, asked, hear)
             except Hangup:
                 died = await member.supervisor.death_of(_DEATH_GRACE)
                 raise died or RemoteError(

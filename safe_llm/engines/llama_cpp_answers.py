@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from safe_llm.engines.base import ChatChunk, CompletionChunk, Usage
+from safe_llm.engines.base import ChatChunk, CompletionChunk, ModelDescription, Usage
+from safe_llm.engines.llama_server_answers import knows_tools
 from safe_llm.errors import PromptTooLong, RemoteError
 
 if TYPE_CHECKING:
@@ -25,6 +26,21 @@ def read_completion(reply: Reply) -> CompletionChunk:
         return CompletionChunk(text, logprobs)
     return CompletionChunk(
         text, logprobs, data["finish_reason"], _usage(data), data.get("timings") or {}
+    )
+
+
+def read_description(said: Mapping[str, Any], name: str) -> ModelDescription:
+    """Translate what the worker says of the model that it has loaded."""
+    template = (said.get("metadata") or {}).get("tokenizer.chat_template")
+    own_format = str(said.get("chat_format") or "").startswith("chat_template")
+    has_senses = bool(said.get("chat_handler"))
+    return ModelDescription(
+        name=name,
+        context_tokens=int(said.get("n_ctx", 0)),
+        shows_tools=own_format and knows_tools(template),
+        reads_calls=False,
+        sees=has_senses,
+        hears=False,
     )
 
 

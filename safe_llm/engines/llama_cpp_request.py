@@ -9,6 +9,9 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
+from safe_llm.engines.llama_cpp_answers import read_description
+from safe_llm.engines.media import check_media
+from safe_llm.engines.tool_choice import ToolReader, plan_tools
 from safe_llm.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -39,6 +42,23 @@ _CHAT = {
     "max_completion_tokens": "max_tokens",
 }
 _MEANT_ANYWAY = frozenset({"stream", "stream_options", "model"})
+
+
+_CALLS_TOOLS_ITSELF = ("chatml-function-calling", "functionary")
+
+
+def plan_chat(
+    body: Mapping[str, Any], said: Mapping[str, Any], name: str
+) -> tuple[dict[str, Any], ToolReader]:
+    """Return what to ask of a worker that has ``said`` this of its model, and who reads it.
+
+    Handlers that are made for calling tools are left alone with them.
+    """
+    if str(said.get("chat_format")).startswith(_CALLS_TOOLS_ITSELF) and body.get("tools"):
+        return dict(body), ToolReader()
+    model = read_description(said, name)
+    check_media(body.get("messages") or (), model)
+    return plan_tools(body, model)
 
 
 def completion_arguments(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,10 +15,14 @@ from safe_llm.engines.llama_program import LlamaProgram, refuse_changed_address
 from safe_llm.engines.llama_server_answers import (
     CHAT_PATH,
     EMBEDDINGS_PATH,
+    PROPS_PATH,
     ChatEnding,
     read_completion,
     read_embeddings,
+    read_props,
 )
+from safe_llm.engines.media import check_media, media_in
+from safe_llm.engines.tool_choice import plan_tools
 from safe_llm.errors import EngineDied, MisuseError, ProtocolViolation, RemoteError
 from safe_llm.supervise.attached import Attached
 from safe_llm.supervise.portal import Portal, portal
@@ -28,9 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from safe_llm.engines.backend import MakeRoom
-    from safe_llm.engines.base import Embeddings, EmitChat, EmitText
+    from safe_llm.engines.base import Embeddings, EmitChat, EmitText, ModelDescription
     from safe_llm.engines.settings import EngineSettings
     from safe_llm.engines.spec import LlamaServerSpec
+    from safe_llm.engines.tool_choice import ToolReader
     from safe_llm.limits import Limits
 
 _DEATH_GRACE = 0.5  # a connection that broke may be the first sign of a process that has died
@@ -48,6 +53,7 @@ class LlamaServer:
         self.settings = settings
         self.portal: Portal = portal()
         self.used_at = 0.0
+        self._described: ModelDescription | None = None
         self._program: LlamaProgram | None = None  # none where somebody else runs it
         self.session: Supervisor | Attached
         self._http: Callable[[], HttpClient]
@@ -92,18 +98,44 @@ class LlamaServer:
 
     async def converse(self, body: Mapping[str, Any], limits: Limits, emit: EmitChat) -> None:
         """Answer one conversation, handing each piece to ``emit``."""
-        request = {**body, "stream": True, "stream_options": {"include_usage": True}}
         ending = ChatEnding()
         async with self.session.call(limits) as call:
+            planned, reader = await self._planned(body)
+            request = {**planned, "stream": True, "stream_options": {"include_usage": True}}
             async with self._explaining(), self._http().events(CHAT_PATH, request) as events:
                 async for event in events:
                     call.heard()
                     piece = ending.take(event)
-                    if piece is not None:
-                        emit(piece)
+                    for one in reader.take(piece) if piece else ():
+                        emit(one)
             if not ending.came:
                 raise await self._explained(None)
-        emit(ending.piece())
+        for one in reader.take(ending.piece()):
+            emit(one)
+
+    async def _planned(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], ToolReader]:
+        """What to ask, and who reads the answer: a plain conversation needs no description."""
+        messages = body.get("messages") or ()
+        if not body.get("tools") and not media_in(messages):
+            return plan_tools(body, None)
+        model = await self._description()
+        check_media(messages, model)
+        return plan_tools(body, model)
+
+    async def describe(self, limits: Limits) -> ModelDescription:
+        """Return what the model is and can take."""
+        async with self.session.call(limits):
+            return await self._description()
+
+    async def _description(self) -> ModelDescription:
+        if self._described is not None:
+            return self._described
+        async with self._explaining():
+            _, props = await self._http().get(PROPS_PATH)
+        described = read_props(props, self.spec.name)
+        if self._program is not None:  # a restart of ours loads the same model again
+            self._described = described
+        return described
 
     async def embed(self, texts: Sequence[str], limits: Limits) -> Embeddings:
         """Return one vector for each text."""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, cast
 
-from safe_llm.engines.base import ChatChunk, CompletionChunk, Embeddings, Usage
+from safe_llm.engines.base import (
+    ChatChunk,
+    CompletionChunk,
+    Embeddings,
+    ModelDescription,
+    Usage,
+)
 from safe_llm.errors import ProtocolViolation
 
 if TYPE_CHECKING:
@@ -14,6 +21,7 @@ if TYPE_CHECKING:
 
 CHAT_PATH = "/v1/chat/completions"
 EMBEDDINGS_PATH = "/v1/embeddings"
+PROPS_PATH = "/props"
 
 
 def read_completion(event: Mapping[str, Any]) -> CompletionChunk:
@@ -71,6 +79,28 @@ def _usage(said: Mapping[str, Any]) -> Usage:
         completion_tokens=int(said.get("completion_tokens", 0)),
         cached_tokens=int(details.get("cached_tokens", 0)),
     )
+
+
+def read_props(props: Any, name: str) -> ModelDescription:
+    """Translate ``/props``; what is no llama-server is taken to do all that OpenAI's does."""
+    if not isinstance(props, dict) or "default_generation_settings" not in props:
+        return ModelDescription(
+            name=name, context_tokens=0, shows_tools=True, reads_calls=True, sees=True, hears=True
+        )
+    senses = props.get("modalities") or {}
+    return ModelDescription(
+        name=name,
+        context_tokens=int(props["default_generation_settings"].get("n_ctx", 0)),
+        shows_tools=knows_tools(props.get("chat_template")),
+        reads_calls=True,
+        sees=bool(senses.get("vision")),
+        hears=bool(senses.get("audio")),
+    )
+
+
+def knows_tools(template: Any) -> bool:
+    """Whether a chat template, as Jinja text, has a place for tools."""
+    return bool(re.search(r"\btools\b", str(template or "")))
 
 
 def read_embeddings(answer: object, count: int, *, peer: str) -> Embeddings:

@@ -9,7 +9,6 @@ a template knows no tools they are told in words. Where the engine reads no call
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from safe_llm.engines.base import ChatChunk
@@ -22,20 +21,13 @@ from safe_llm.protocol.tool_calls import ForcedCalls, MarkedCalls
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from safe_llm.engines.base import ModelDescription
     from safe_llm.protocol.tool_calls import CallScanner
 
 _CONSTRAINTS = ("response_format", "grammar", "json_schema")
 _MUST = ("required", "any")
 
 Tools = dict[str, dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """What the chat template and the engine around it can do with tools."""
-
-    shows_tools: bool
-    reads_calls: bool  # the engine finds the calls in the text
 
 
 class ToolReader:
@@ -65,41 +57,44 @@ class ToolReader:
                 yield ChatChunk(delta, logprobs, reason, chunk.usage, chunk.timings)
 
 
-def plan_tools(body: Mapping[str, Any], template: Template) -> tuple[dict[str, Any], ToolReader]:
+def plan_tools(
+    body: Mapping[str, Any], model: ModelDescription | None
+) -> tuple[dict[str, Any], ToolReader]:
     """Return the body that asks the engine for what ``body`` asks for, and who reads the answer.
 
     ``tool_choice`` is "auto", "none", "required" (or "any"), the name of a tool, or OpenAI's
-    object; ``parallel_tool_calls`` allows several calls in one answer. Raises ``MisuseError`` for
-    tools, choices and schemas that cannot be meant.
+    object; ``parallel_tool_calls`` allows several calls in one answer. The ``model`` need not be
+    known where there are no tools. Raises ``MisuseError`` for tools, choices and schemas that
+    cannot be meant.
     """
     planned = {name: value for name, value in body.items() if value is not None}
     _check_response_format(planned.get("response_format"))
     tools = _checked(planned.get("tools") or [])
     choice = _choice(planned.pop("tool_choice", None) or "auto", tools)
-    if not tools:
+    if model is None or not tools:
         planned.pop("tools", None)
         planned.pop("parallel_tool_calls", None)
         return planned, ToolReader()
     if choice == "none":
-        return _shown({**planned, "tool_choice": "none"}, tools, template), ToolReader()
+        return _shown({**planned, "tool_choice": "none"}, tools, model), ToolReader()
     wanted = planned.get("response_format", {}).get("type", "text")
     if choice == "auto" and wanted == "text":
-        return _free(planned, tools, template)
-    return _forced(planned, tools, choice, template)
+        return _free(planned, tools, model)
+    return _forced(planned, tools, choice, model)
 
 
 def _free(
-    planned: dict[str, Any], tools: Tools, template: Template
+    planned: dict[str, Any], tools: Tools, model: ModelDescription
 ) -> tuple[dict[str, Any], ToolReader]:
     """The model decides; the calls are in its text, in the form of its template."""
-    if template.shows_tools and template.reads_calls:
+    if model.shows_tools and model.reads_calls:
         return {"parallel_tool_calls": True, **planned}, ToolReader()
     planned.pop("parallel_tool_calls", None)
-    return _shown(planned, tools, template), ToolReader(MarkedCalls(_new_id))
+    return _shown(planned, tools, model), ToolReader(MarkedCalls(_new_id))
 
 
 def _forced(
-    planned: dict[str, Any], tools: Tools, choice: str, template: Template
+    planned: dict[str, Any], tools: Tools, choice: str, model: ModelDescription
 ) -> tuple[dict[str, Any], ToolReader]:
     """A grammar leaves nothing but calls, or nothing but calls and the format of the answer."""
     may_answer = choice == "auto"
@@ -123,16 +118,16 @@ def _forced(
     # "auto" would have the server read the JSON as text that may hold calls.
     planned["tool_choice"] = "none"
     reader = ToolReader(ForcedCalls(_new_id, frozenset(names)))
-    return _shown(planned, tools, template), reader
+    return _shown(planned, tools, model), reader
 
 
 def _new_id() -> str:
     return f"call_{uuid.uuid4().hex[:24]}"
 
 
-def _shown(planned: dict[str, Any], tools: Tools, template: Template) -> dict[str, Any]:
+def _shown(planned: dict[str, Any], tools: Tools, model: ModelDescription) -> dict[str, Any]:
     """Return a body that shows the tools to the model, by its template or in words."""
-    if template.shows_tools:
+    if model.shows_tools:
         return planned
     told = {name: value for name, value in planned.items() if name not in ("tools", "tool_choice")}
     return {**told, "messages": in_words(planned.get("messages") or (), tools.values())}

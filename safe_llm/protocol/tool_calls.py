@@ -47,7 +47,7 @@ class _Call:
         self.text = ""
         self.has_begun = False  # its name has been told
         self.is_over = False
-        self._has_arguments = False
+        self._is_past = False  # the arguments are whole
         self._index = index
         self._new_id = new_id
         self._names = names
@@ -64,13 +64,13 @@ class _Call:
                 self.is_over = True
                 return told + self._ending(arguments), text[position:]
             self.text += char
+            was_within = self._depth > 1
             self._follow(char)
             if self._depth == 0 and not self._in_string:
                 self.is_over = True
                 return told + self._ending(arguments), text[position + 1 :]
-            if self.has_begun and (self._has_arguments or not char.isspace()):
-                arguments += char
-                self._has_arguments = True
+            if self.has_begun:
+                arguments += self._argument(char, was_within=was_within)
             elif char == ":" and (name := self._named()) is not None:
                 told.append(self._beginning(name))
         return told + self._more(arguments), ""
@@ -85,6 +85,15 @@ class _Call:
             self._depth += 1
         elif char in "}]":
             self._depth -= 1
+
+    def _argument(self, char: str, *, was_within: bool) -> str:
+        """The character, if it belongs to the value of "arguments" and not to what is around it."""
+        if self._is_past or was_within or self._depth > 1:
+            kept = "" if self._is_past else char
+            self._is_past = self._is_past or self._depth == 1
+            return kept
+        self._is_past = char == ","
+        return "" if char == "," or char.isspace() else char
 
     def _named(self) -> str | None:
         head = _HEAD.fullmatch(self.text)

@@ -61,6 +61,7 @@ def description(model: Model) -> dict[str, Any]:
         "n_vocab": model.n_vocab(),
         "n_embd": model.n_embd(),
         "chat_format": model.chat_format,
+        "chat_handler": model.chat_handler is not None,
         "pooling": model.pooling_type(),
         "metadata": model.metadata,
     }

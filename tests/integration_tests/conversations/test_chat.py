@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from safe_llm.errors import CallTimeout, PromptTooLong, RemoteError
+from safe_llm.errors import CallTimeout, MisuseError, PromptTooLong, RemoteError
 from tests.engine_kinds import LLAMA_CPP_PYTHON, becomes_idle
 from tests.llama_engine import PATIENT, leased
 from tests.models import smollm2_path
@@ -38,6 +39,27 @@ WEATHER = {
         },
     },
 }
+NAMED = {"type": "function", "function": {"name": "weather"}}
+ADD = {
+    "type": "function",
+    "function": {
+        "name": "add",
+        "parameters": {
+            "type": "object",
+            "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+            "required": ["a", "b"],
+        },
+    },
+}
+SENSELESS = {"type": "function", "function": {"name": "x", "parameters": {"type": "nonsense"}}}
+PICTURE = {
+    "role": "user",
+    "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}],
+}
+
+
+def format_of(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"schema": {"type": "string", **schema}}}
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +118,11 @@ def test_a_schema_is_obeyed_whatever_the_model_would_say(engine: Lease) -> None:
 
 
 def test_tools_may_be_offered(engine: Lease) -> None:
-    assert ask(engine, tools=[WEATHER], tool_choice="auto").finish_reason == "length"
+    alone = ask(engine).usage
+    offered = ask(engine, tools=[WEATHER], tool_choice="auto").usage
+    assert alone is not None
+    assert offered is not None
+    assert offered.prompt_tokens > alone.prompt_tokens + 50  # though its template knows none
 
 
 def test_a_prompt_that_is_too_long_is_refused_with_both_counts(engine: Lease) -> None:
@@ -136,16 +162,78 @@ def test_a_task_that_is_cancelled_ends_its_work(engine: Lease) -> None:
     assert becomes_idle(engine)
 
 
-def test_the_library_calls_the_tool_that_is_named_with_arguments_of_its_schema(
-    kind: Kind, engine: Lease
+@pytest.mark.parametrize("choice", ["required", "any", True, "weather", NAMED])
+def test_who_must_call_a_tool_calls_it_with_arguments_of_its_schema(
+    engine: Lease, choice: Any
 ) -> None:
-    """llama-server takes a name for "auto": to enforce it is the adapter's work there."""
-    named = {"type": "function", "function": {"name": "weather"}}
-    answer = ask(engine, tools=[WEATHER], tool_choice=named, max_tokens=40)
-    calls = answer.message.get("tool_calls", [])
-    assert [one["function"]["name"] for one in calls] == (
-        ["weather"] if kind is LLAMA_CPP_PYTHON else []
+    """The model's template knows no tools, and neither engine would force it to call one."""
+    answer = ask(engine, tools=[WEATHER], tool_choice=choice, max_tokens=40)
+    (call,) = answer.message["tool_calls"]
+    assert call["function"]["name"] == "weather"
+    assert json.loads(call["function"]["arguments"])["city"] in {"Oslo", "Lima"}
+    assert call["id"]
+    assert answer.message["content"] is None
+    assert answer.finish_reason == "tool_calls"
+
+
+def test_of_two_tools_the_one_that_is_named_is_called(engine: Lease) -> None:
+    answer = ask(engine, tools=[WEATHER, ADD], tool_choice="add", max_tokens=60)
+    (call,) = answer.message["tool_calls"]
+    assert call["function"]["name"] == "add"
+    assert set(json.loads(call["function"]["arguments"])) == {"a", "b"}
+
+
+def test_several_calls_at_once_are_for_those_who_allow_them(engine: Lease) -> None:
+    answer = ask(
+        engine, tools=[WEATHER], tool_choice="any", parallel_tool_calls=True, max_tokens=60
     )
-    for one in calls:
-        assert json.loads(one["function"]["arguments"])["city"] in {"Oslo", "Lima"}
-        assert answer.finish_reason == "tool_calls"
+    assert {one["function"]["name"] for one in answer.message["tool_calls"]} == {"weather"}
+
+
+def test_a_forced_call_comes_piece_by_piece(engine: Lease) -> None:
+    asked = {**ASKED, "tools": [WEATHER], "tool_choice": "any", "max_tokens": 40}
+    pieces = list(engine.stream_chat(asked, PATIENT))
+    calls = [one for piece in pieces for one in piece.delta.get("tool_calls") or ()]
+    assert [one["function"].get("name") for one in calls] == ["weather"] + [None] * (len(calls) - 1)
+    assert len(calls) > 3
+    assert json.loads("".join(one["function"]["arguments"] for one in calls))["city"]
+    assert pieces[-1].finish_reason == "tool_calls"
+
+
+def test_a_call_that_is_cut_off_has_ended_for_its_length(engine: Lease) -> None:
+    answer = ask(engine, tools=[WEATHER], tool_choice="any", max_tokens=3)
+    assert answer.finish_reason == "length"
+
+
+def test_tools_and_a_format_of_the_answer_leave_nothing_else(engine: Lease) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}}
+    answer = ask(engine, tools=[WEATHER], response_format=wanted, max_tokens=60)
+    calls = answer.message.get("tool_calls")
+    if calls:
+        assert json.loads(calls[0]["function"]["arguments"])["city"] in {"Oslo", "Lima"}
+    else:
+        assert list(json.loads(answer.message["content"])) == ["n"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"tools": [WEATHER], "tool_choice": "wether"}, "'wether' names no tool of this call"),
+        ({"tools": [WEATHER, WEATHER]}, "two tools are called 'weather'"),
+        ({"tools": [{"type": "function"}]}, "tool 0 is no function with a name"),
+        ({"tools": [SENSELESS]}, "the parameters of tool 'x' is no JSON schema"),
+        ({"response_format": {"type": "yaml"}}, "response_format="),
+        ({"response_format": format_of({"pattern": "(?=x)y"})}, "cannot enforce: /pattern"),
+        ({"response_format": format_of({"not": {}})}, "cannot enforce: /not"),
+        ({"messages": [PICTURE]}, "a message has an image"),
+        (
+            {"tools": [WEATHER], "tool_choice": "any", "grammar": 'root ::= "x"'},
+            "tool_choice forces a call, and grammar forces something else",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_name(
+    engine: Lease, changes: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(MisuseError, match=re.escape(text)):
+        ask(engine, **changes)
