@@ -1,4 +1,4 @@
-"""Fields of a request to llama-server's ``/completion``: their names and their bounds. Sends none.
+"""Fields of a request to llama-server: their names and their bounds. Sends none.
 
 Read in ``tools/server/server-task.cpp`` of llama.cpp. The server takes what it does not know, and
 much that cannot be meant, without a word: so names and bounds are checked here.
@@ -112,10 +112,27 @@ FIELDS: Mapping[str, Number | Kind] = {
     "timings_per_token": _YES_NO,
 }
 
+CHAT_FIELDS: Mapping[str, Number | Kind] = {
+    "max_tokens": _BACK,
+    "tools": _LIST,
+    "tool_choice": Kind((str, dict, bool)),
+    "parallel_tool_calls": _YES_NO,
+    "response_format": Kind((dict,)),
+    "top_logprobs": _COUNT,
+    "chat_template_kwargs": Kind((dict,)),
+    "add_generation_prompt": _YES_NO,
+    "continue_final_message": Kind((bool, str)),
+    "reasoning_format": _TEXT,
+    "reasoning_effort": _TEXT,
+    "reasoning_budget_tokens": _BACK,
+    "reasoning_budget_message": _TEXT,
+}
+"""What a chat may say besides; read in ``oaicompat_chat_params_parse`` of llama.cpp."""
+
 
 def check_field(name: str, value: Any, called: str = "") -> None:
     """Raise ``MisuseError`` if ``value`` cannot be the field ``name``, ``called`` by the user."""
-    rule = FIELDS[name]
+    rule = FIELDS.get(name) or CHAT_FIELDS[name]
     if not rule.holds(value):
         raise MisuseError(reason=f"{called or name}={value!r} is not {rule}")
     if name == "stop" and not all(isinstance(one, str) and one for one in value):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from safe_llm.errors import MisuseError
 from safe_llm.limits import Limits
-from safe_llm.parameters.body import FIELDS, check_field
+from safe_llm.parameters.body import CHAT_FIELDS, FIELDS, check_field
 from safe_llm.parameters.destinations import Here, Nowhere, ToBody, warn_of_the_meaningless
 from safe_llm.parameters.grammar import grammar_text
 from safe_llm.parameters.names import refuse_unknown
@@ -15,7 +15,7 @@ from safe_llm.parameters.original import ORIGINAL, until_the_end
 from safe_llm.parameters.seconds import with_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from safe_llm.parameters.destinations import Destination
 
@@ -62,7 +62,8 @@ REFUSED: Mapping[str, str] = {
     "return_progress": "the answer's fields are read here",
 }
 
-_ONE_CONSTRAINT = ("grammar", "grammar_path", "json_schema")  # the server would obey one of them
+# The server would obey one of them.
+_ONE_CONSTRAINT = ("grammar", "grammar_path", "json_schema", "response_format")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +73,41 @@ class Vocabulary:
     owner: str
     call: Mapping[str, Destination]
     refused: Mapping[str, str]
+    logprobs: Callable[[int], Mapping[str, Any]]
 
 
-TEXT = Vocabulary("LlamaCpp", CALL, REFUSED)
+def _logprobs_of_text(count: int) -> Mapping[str, Any]:
+    return {"n_probs": max(1, count)}  # 0 would switch them off
+
+
+def _logprobs_of_chat(count: int) -> Mapping[str, Any]:
+    return {"logprobs": True, "top_logprobs": count}
+
+
+TEXT = Vocabulary("LlamaCpp", CALL, REFUSED, _logprobs_of_text)
+
+_ONLY_OF_TEXT = ("echo", "suffix")
+CHAT = Vocabulary(
+    "ChatLlamaCpp",
+    {
+        **{name: goes for name, goes in CALL.items() if name not in _ONLY_OF_TEXT},
+        **{name: ToBody(name) for name in CHAT_FIELDS},
+        "max_tokens": ToBody("n_predict", until_the_end),
+        "max_completion_tokens": ToBody("n_predict", until_the_end),
+        **{
+            name: Nowhere("an answer of a conversation is text of the model alone", default=default)
+            for name, default in zip(_ONLY_OF_TEXT, (False, None), strict=True)
+        },
+    },
+    {**REFUSED, "messages": "the messages are the input of the call"},
+    _logprobs_of_chat,
+)
+"""What a call of a chat may say besides: OpenAI's words too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request without its prompt, and what is done to the answer.
+    """A request without its prompt or its messages, and what is done to the answer.
 
     ``top_logprobs`` is how many alternatives each token is reported with; None reports nothing.
     """
@@ -91,8 +119,12 @@ class Request:
     top_logprobs: int | None = None
 
     def for_prompt(self, prompt: str) -> dict[str, Any]:
-        """Return the whole body."""
+        """Return the whole body of a completion."""
         return {"prompt": prompt, **self.body}
+
+    def for_messages(self, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return the whole body of a chat."""
+        return {"messages": list(messages), **self.body}
 
 
 def build_request(
@@ -111,18 +143,18 @@ def build_request(
     _refuse(call, words)
     wanted = _merge(defaults, call, words.call)
     body = _fields(wanted, words.call)
-    top_logprobs = body.pop("logprobs", None)
-    if top_logprobs is not None:
-        check_field("n_probs", top_logprobs, "logprobs")
-        body["n_probs"] = max(1, int(top_logprobs))  # 0 would switch them off
+    top_logprobs = _number_of_logprobs(body)
     grammar = grammar_text(wanted.get("grammar"), wanted.get("grammar_path"))
-    if grammar and "json_schema" in body:
-        raise MisuseError(reason="both a grammar and json_schema were given", hint="keep one")
+    others = [name for name in ("json_schema", "response_format") if grammar and name in body]
+    if others:
+        raise MisuseError(reason=f"both a grammar and {others[0]} were given", hint="keep one")
     stop = _joined(stops)
     body |= {"grammar": grammar} if grammar else {}
     body |= {"stop": stop} if stop else {}
     for name, value in body.items():
         check_field(name, value, _CALLED.get(name, ""))
+    if top_logprobs is not None:
+        body |= words.logprobs(top_logprobs)
     return Request(
         limits=_limits(wanted, limits),
         body=body,
@@ -169,6 +201,18 @@ def _fields(wanted: Mapping[str, Any], known: Mapping[str, Destination]) -> dict
 def _joined(stops: Iterable[str | Iterable[str] | None]) -> list[str]:
     lists = ([one] if isinstance(one, str) else one or () for one in stops)
     return list(dict.fromkeys(text for one in lists for text in one))
+
+
+def _number_of_logprobs(body: dict[str, Any]) -> int | None:
+    """How many alternatives each token is wanted with: the original's number, or OpenAI's pair."""
+    said, top = body.pop("logprobs", None), body.pop("top_logprobs", None)
+    if isinstance(said, bool):
+        said = (top or 0) if said else None
+    elif said is None:
+        said = top
+    if said is not None:
+        check_field("n_probs", said, "logprobs")
+    return None if said is None else int(said)
 
 
 def _limits(wanted: Mapping[str, Any], limits: Limits) -> Limits:
