@@ -74,10 +74,12 @@ class ChatEnding:
 
 def _usage(said: Mapping[str, Any]) -> Usage:
     details = said.get("prompt_tokens_details") or {}
+    generated = said.get("completion_tokens_details") or {}
     return Usage(
         prompt_tokens=int(said.get("prompt_tokens", 0)),
         completion_tokens=int(said.get("completion_tokens", 0)),
         cached_tokens=int(details.get("cached_tokens", 0)),
+        reasoning_tokens=int(generated.get("reasoning_tokens", 0)),
     )
 
 

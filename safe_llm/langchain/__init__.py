@@ -10,11 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from safe_llm.langchain.chat_models import ChatLlamaCpp
     from safe_llm.langchain.llms import LlamaCpp
 
-__all__ = ["LlamaCpp"]
+__all__ = ["ChatLlamaCpp", "LlamaCpp"]
 
-_HOMES = {"LlamaCpp": "safe_llm.langchain.llms"}
+_HOMES = {
+    "ChatLlamaCpp": "safe_llm.langchain.chat_models",
+    "LlamaCpp": "safe_llm.langchain.llms",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -10,6 +10,8 @@ from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from langchain_core.messages.ai import UsageMetadata
+
     from safe_llm.engines.base import CompletionChunk, Usage
     from safe_llm.parameters.request import Request
 
@@ -45,7 +47,7 @@ class Answer:
         if chunk.usage is not None:
             self._ending |= {
                 "token_usage": token_usage([chunk.usage]),
-                "usage_metadata": _usage_metadata(chunk.usage),
+                "usage_metadata": usage_metadata(chunk.usage),
             }
         return self._chunk(chunk.text + self._request.suffix, logprobs, self._ending)
 
@@ -105,12 +107,14 @@ def token_usage(usages: Iterable[Usage]) -> dict[str, int]:
     }
 
 
-def _usage_metadata(usage: Usage) -> dict[str, Any]:
+def usage_metadata(usage: Usage) -> UsageMetadata:
+    """Return what a call cost in the words of a message."""
     return {
         "input_tokens": usage.prompt_tokens,
         "output_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
         "input_token_details": {"cache_read": usage.cached_tokens},
+        "output_token_details": {"reasoning": usage.reasoning_tokens},
     }
 
 

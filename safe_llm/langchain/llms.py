@@ -12,10 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.language_models.llms import BaseLLM
+from langchain_core.outputs import GenerationChunk
 from langchain_core.runnables import Runnable
 from pydantic import model_validator
 
 from safe_llm import __version__
+from safe_llm.engines.base import CompletionChunk
 from safe_llm.langchain.answers import Answer, as_result
 from safe_llm.langchain.fields import LlamaCppFields
 from safe_llm.langchain.model_errors import as_model_errors
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput
-    from langchain_core.outputs import GenerationChunk, LLMResult
+    from langchain_core.outputs import LLMResult
     from langchain_core.runnables import RunnableConfig
 
     from safe_llm.parameters.request import Request
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 # Prompts of one generate() that are with the engine at a time: enough to keep its slots busy, and
 # so few that the last of a thousand does not spend its own deadlines in a queue.
 _IN_FLIGHT = 16
+
+
+_Reading = Reading[CompletionChunk, GenerationChunk]
 
 
 class LlamaCpp(LlamaCppFields, BaseLLM):
@@ -117,10 +122,10 @@ class LlamaCpp(LlamaCppFields, BaseLLM):
         listener = run_manager if self.streaming else None
         answers = []
         with ExitStack() as cancelling, as_model_errors():
-            for reading in self._opened(request, prompts, cancelling):
+            for answer, reading in self._opened(request, prompts, cancelling):
                 for chunk in reading:
                     tell(listener, chunk, verbose=self.verbose)
-                answers.append(reading.answer)
+                answers.append(answer)
         return as_result(answers, self._model_name)
 
     async def _agenerate(
@@ -134,10 +139,10 @@ class LlamaCpp(LlamaCppFields, BaseLLM):
         listener = run_manager if self.streaming else None
         answers = []
         with ExitStack() as cancelling, as_model_errors():
-            for reading in self._opened(request, prompts, cancelling):
+            for answer, reading in self._opened(request, prompts, cancelling):
                 async for chunk in reading:
                     await atell(listener, chunk, verbose=self.verbose)
-                answers.append(reading.answer)
+                answers.append(answer)
         return as_result(answers, self._model_name)
 
     def _stream(
@@ -166,17 +171,19 @@ class LlamaCpp(LlamaCppFields, BaseLLM):
 
     def _opened(
         self, request: Request, prompts: list[str], cancelling: ExitStack
-    ) -> Iterator[Reading]:
+    ) -> Iterator[tuple[Answer, _Reading]]:
         """Yield the prompts' answers in order, with some prompts ahead of the reader."""
-        ahead: deque[Reading] = deque()
+        ahead: deque[tuple[Answer, _Reading]] = deque()
         for prompt in prompts:
-            ahead.append(self._open(request, prompt))
-            cancelling.callback(ahead[-1].close)
+            answer = Answer(request, prompt)
+            reading = self._open(request, prompt, answer)
+            ahead.append((answer, reading))
+            cancelling.callback(reading.close)
             if len(ahead) >= _IN_FLIGHT:
                 yield ahead.popleft()
         yield from ahead
 
-    def _open(self, request: Request, prompt: str) -> Reading:
+    def _open(self, request: Request, prompt: str, answer: Answer | None = None) -> _Reading:
         follow_the_caller(verbose=self.verbose)
         stream = self.engine.stream(request.for_prompt(prompt), request.limits)
-        return Reading(Answer(request, prompt), stream)
+        return Reading(answer or Answer(request, prompt), stream)

@@ -25,6 +25,7 @@ from safe_llm.parameters.names import refuse_unknown
 from safe_llm.parameters.original import ORIGINAL
 from safe_llm.parameters.seconds import check_seconds, with_timeout
 from safe_llm.parameters.specification import engine_parameters, server_spec
+from safe_llm.parameters.work import for_a_server, for_the_library
 from safe_llm.supervise.restart import RestartPolicy
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class EngineFields(BaseModel):
         return {**said, **self.model_kwargs}
 
     def _for_the_work(self) -> Mapping[str, Any]:
-        """What the engine must be started with for this class's work; see ``_engine_spec``."""
+        """What the engine must be started with for this class's work; see ``work.py``."""
         return {}
 
     def _choice(self) -> Choice:
@@ -116,13 +117,13 @@ class EngineFields(BaseModel):
                 owner=type(self).__name__,
                 model_path=self.model_path,
                 n_parallel=self.n_parallel,
-                for_the_work=self._for_the_work(),
+                for_the_work=for_the_library(self._for_the_work()),
             )
         parameters = engine_parameters(
             self._given(), n_parallel=self.n_parallel, server_args=self.server_args
         )
         return server_spec(
-            {**parameters, **self._for_the_work()},
+            {**parameters, **for_a_server(self._for_the_work())},
             owner=type(self).__name__,
             model_path=self.model_path,
             server_binary=self.server_binary,

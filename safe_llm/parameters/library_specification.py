@@ -47,10 +47,12 @@ def library_spec(
         parameters["logits_all"] = True
     parameters |= for_the_work
     draft = parameters.pop("draft", None)
+    handler = parameters.pop("chat_handler", None)
     return LlamaCppPythonSpec.of(
         # Two ways to write a path mean one engine; this asks nobody whether the file exists.
         str(Path(model_path).expanduser().absolute()),
         parameters,
         n_workers=n_parallel or 1,
         draft=draft,
+        chat_handler=handler,
     )
