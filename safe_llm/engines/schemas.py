@@ -104,4 +104,5 @@ def _is_beyond(key: str, schema: Mapping[str, Any], *, strict: bool) -> bool:
     if key in _NO_GRAMMAR_SAYS:
         return True
     bounds_no_integer = key in _BOUNDS and schema.get("type") != "integer"
-    return strict and bool(value) and (key in _ONLY_A_CHECK_SAYS or bounds_no_integer)
+    is_said = value is not None and value is not False  # a bound may be 0
+    return strict and is_said and (key in _ONLY_A_CHECK_SAYS or bounds_no_integer)

@@ -105,7 +105,8 @@ class ChatLlamaCpp(LlamaCppFields, BaseChatModel):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop or self.stop or None, **kwargs)
-        return {**params, "ls_provider": PROVIDER, "ls_model_name": Path(self._model_name).name}
+        name = kwargs.get("model") or Path(self._model_name).name
+        return {**params, "ls_provider": PROVIDER, "ls_model_name": name}
 
     # -- tools and shapes
 

@@ -171,6 +171,7 @@ class ForcedCalls:
 
     def __init__(self, new_id: Callable[[], str], names: frozenset[str]) -> None:
         self._calls = _Calls(new_id, names)
+        self._is_text = False  # no grammar forced it after all
 
     @property
     def calls(self) -> int:
@@ -179,7 +180,10 @@ class ForcedCalls:
 
     def feed(self, text: str) -> list[Delta]:
         """Return what is new in the message."""
+        if self._is_text:
+            return _content(text)
         told, rest = self._calls.take(text)
+        self._is_text = bool(rest)
         return told + _content(rest)
 
     def finish(self) -> list[Delta]:
