@@ -70,6 +70,10 @@ class Backend(Protocol):
         """Return the tokens of a text, without special ones added."""
         ...
 
+    async def count_tokens(self, body: Mapping[str, Any], limits: Limits) -> int:
+        """Return how many tokens the prompt of a chat has."""
+        ...
+
     async def describe(self, limits: Limits) -> ModelDescription:
         """Return what the model is and can take."""
         ...

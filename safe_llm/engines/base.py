@@ -215,6 +215,14 @@ class Engine(Protocol):
         """As ``tokenize()``, for a task."""
         ...
 
+    def count_tokens(self, body: Mapping[str, Any], limits: Limits) -> int:
+        """Tokens of a chat's prompt, template and tools included, also of one that is too long."""
+        ...
+
+    async def count_tokens_async(self, body: Mapping[str, Any], limits: Limits) -> int:
+        """As ``count_tokens()``, for a task."""
+        ...
+
     def describe(self, limits: Limits) -> ModelDescription:
         """What the model is and can take; starts the engine."""
         ...

@@ -67,6 +67,10 @@ async def _tokenize(engine: Backend, text: str, limits: Limits) -> list[int]:
     return await engine.tokenize(text, limits)
 
 
+async def _count(engine: Backend, body: Mapping[str, Any], limits: Limits) -> int:
+    return await engine.count_tokens(body, limits)
+
+
 async def _describe(engine: Backend, limits: Limits) -> ModelDescription:
     return await engine.describe(limits)
 
@@ -147,6 +151,14 @@ class Lease:
     async def tokenize_async(self, text: str, limits: Limits) -> list[int]:
         """As ``tokenize``, for a task."""
         return await self._submit(_tokenize, text, limits).result_async()
+
+    def count_tokens(self, body: Mapping[str, Any], limits: Limits) -> int:
+        """Return how many tokens the prompt of a chat has."""
+        return self._wait_for(_count, body, limits)
+
+    async def count_tokens_async(self, body: Mapping[str, Any], limits: Limits) -> int:
+        """As ``count_tokens``, for a task."""
+        return await self._submit(_count, body, limits).result_async()
 
     def describe(self, limits: Limits) -> ModelDescription:
         """Return what the model is and can take, from an engine that is started for it."""

@@ -24,7 +24,7 @@ from safe_llm.engines.llama_cpp_request import (
 from safe_llm.engines.llama_server_answers import checked_embeddings
 from safe_llm.engines.tool_choice import ToolReader
 from safe_llm.engines.worker_session import Hangup
-from safe_llm.errors import RemoteError
+from safe_llm.errors import PromptTooLong, RemoteError
 from safe_llm.supervise.crew import Crew, Member
 from safe_llm.supervise.portal import Portal, portal
 from safe_llm.supervise.supervisor import Supervisor
@@ -100,6 +100,18 @@ class LlamaCppPython:
 
         await self._ask("chat", asked, limits, take)
 
+    async def count_tokens(self, body: Mapping[str, Any], limits: Limits) -> int:
+        """Return how many tokens the prompt of a chat has."""
+
+        def asked(said: Mapping[str, Any]) -> dict[str, Any]:
+            return chat_arguments(plan_chat(body, said, self.spec.name)[0])
+
+        try:
+            answer = await self._answer("count", asked, limits)
+        except PromptTooLong as error:
+            return error.prompt_tokens
+        return int(answer["tokens"])
+
     async def describe(self, limits: Limits) -> ModelDescription:
         """Return what the model is and can take."""
         async with self.session.call(limits) as (member, _):
@@ -118,9 +130,7 @@ class LlamaCppPython:
         tokens: list[int] = answer["tokens"]
         return tokens
 
-    async def _answer(
-        self, do: str, arguments: Mapping[str, Any], limits: Limits
-    ) -> Mapping[str, Any]:
+    async def _answer(self, do: str, arguments: Arguments, limits: Limits) -> Mapping[str, Any]:
         answers: list[Mapping[str, Any]] = []
         await self._ask(do, arguments, limits, lambda reply: answers.append(reply.data))
         return answers[-1]

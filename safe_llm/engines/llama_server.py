@@ -16,6 +16,7 @@ from safe_llm.engines.llama_server_answers import (
     CHAT_PATH,
     EMBEDDINGS_PATH,
     PROPS_PATH,
+    TEMPLATE_PATH,
     ChatEnding,
     read_completion,
     read_embeddings,
@@ -121,6 +122,14 @@ class LlamaServer:
         model = await self._description()
         check_media(messages, model)
         return plan_tools(body, model)
+
+    async def count_tokens(self, body: Mapping[str, Any], limits: Limits) -> int:
+        """Return how many tokens the prompt of a chat has."""
+        async with self.session.call(limits), self._explaining():
+            planned, _ = await self._planned(body)
+            shown = await self._http().post(TEMPLATE_PATH, planned)
+            asked = {"content": shown["prompt"], "add_special": True, "parse_special": True}
+            return len((await self._http().post("/tokenize", asked))["tokens"])
 
     async def describe(self, limits: Limits) -> ModelDescription:
         """Return what the model is and can take."""

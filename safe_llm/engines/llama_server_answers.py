@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CHAT_PATH = "/v1/chat/completions"
 EMBEDDINGS_PATH = "/v1/embeddings"
 PROPS_PATH = "/props"
+TEMPLATE_PATH = "/apply-template"
 
 
 def read_completion(event: Mapping[str, Any]) -> CompletionChunk:

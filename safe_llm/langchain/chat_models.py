@@ -175,6 +175,19 @@ class ChatLlamaCpp(LlamaCppFields, BaseChatModel):
         with as_model_errors():
             return self.engine.tokenize(text, self._call_limits())
 
+    def get_num_tokens_from_messages(
+        self,
+        messages: list[BaseMessage],
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
+    ) -> int:
+        """Return how many tokens the model will read, its chat template and ``tools`` included."""
+        body = {
+            "messages": to_openai(messages),
+            "tools": [convert_to_openai_tool(tool) for tool in tools or ()],
+        }
+        with as_model_errors():
+            return self.engine.count_tokens(body, self._call_limits())
+
     def _generate(
         self,
         messages: list[BaseMessage],

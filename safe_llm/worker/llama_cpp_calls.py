@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from safe_llm.worker.conversation import Refused
-from safe_llm.worker.llama_cpp_chat import chat
+from safe_llm.worker.llama_cpp_chat import chat, count
 from safe_llm.worker.llama_cpp_embedding import embed
 from safe_llm.worker.llama_cpp_options import translated
 
@@ -62,6 +62,7 @@ def _tokenize(model: Model, arguments: Mapping[str, Any]) -> Iterator[tuple[str,
 _WORK: Mapping[str, Callable[[Model, Mapping[str, Any]], Iterator[tuple[str, Any]]]] = {
     "complete": _complete,
     "chat": chat,
+    "count": count,
     "embed": embed,
     "tokenize": _tokenize,
 }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from safe_llm.worker import llama_cpp_grammar as grammars
 from safe_llm.worker.conversation import Refused
+from safe_llm.worker.llama_cpp_model import PromptCounted
 from safe_llm.worker.llama_cpp_options import translated
 
 if TYPE_CHECKING:
@@ -29,6 +32,14 @@ def chat(model: Model, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]
     if model.tally.finish_reason == "length":  # a call of a tool that was cut off is no call
         reason = "length"
     yield "done", {"finish_reason": reason, **model.tally.cost()}
+
+
+def count(model: Model, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield how many tokens the prompt of a chat has: only its handler knows how it is written."""
+    model.only_counts = True
+    with suppress(PromptCounted):
+        deque(_spoken(model, translated(model, arguments)), maxlen=0)
+    yield "done", {"tokens": model.tally.prompt}
 
 
 def _spoken(

@@ -48,6 +48,10 @@ class Tally:
         return {"usage": usage, "timings": timings}
 
 
+class PromptCounted(Exception):
+    """The prompt has been made and counted, and nothing more was wanted."""
+
+
 class Model(llama_cpp.Llama):  # type: ignore[misc]  # the library is not typed
     """One context of llama.cpp, for one call at a time; ``begin`` begins it."""
 
@@ -55,11 +59,12 @@ class Model(llama_cpp.Llama):  # type: ignore[misc]  # the library is not typed
     tokens_predicted = 0
     usual_last_n_tokens = 64
     tally = Tally()
+    only_counts = False  # the tokens of the next prompt, and evaluates none
     _logprobs: Logprobs | None = None
 
     def begin(self) -> None:
         """Forget the last call."""
-        self.tally, self._logprobs = Tally(), None
+        self.tally, self._logprobs, self.only_counts = Tally(), None, False
 
     def take_logprobs(self, text: str) -> list[dict[str, Any]]:
         """How probable the tokens of a new piece of text were, if that was asked for."""
@@ -95,6 +100,8 @@ class Model(llama_cpp.Llama):  # type: ignore[misc]  # the library is not typed
         if options.get("grammar") is not None:
             llama_cpp_grammar.check(self, options["grammar"])
         self.tally.prompt = len(tokens)
+        if self.only_counts:
+            raise PromptCounted
         generated = super().generate(tokens, *args, **options)
         for position, token in enumerate(generated, start=len(tokens) - 1):
             if self._logprobs is not None:

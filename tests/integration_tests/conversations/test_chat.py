@@ -237,3 +237,19 @@ def test_what_cannot_be_meant_is_refused_by_name(
 ) -> None:
     with pytest.raises(MisuseError, match=re.escape(text)):
         ask(engine, **changes)
+
+
+@pytest.mark.parametrize("tools", [[], [WEATHER]])
+def test_the_tokens_of_a_prompt_are_counted_as_they_will_be_read(
+    engine: Lease, tools: list[Any]
+) -> None:
+    asked = {"messages": [QUESTION], "tools": tools}
+    usage = ask(engine, **asked).usage
+    assert usage is not None
+    assert engine.count_tokens(asked, PATIENT) == usage.prompt_tokens
+    assert asyncio.run(engine.count_tokens_async(asked, PATIENT)) == usage.prompt_tokens
+
+
+def test_a_prompt_that_is_too_long_can_be_counted(engine: Lease) -> None:
+    too_long = {"messages": [{"role": "user", "content": "word " * 5000}]}
+    assert engine.count_tokens(too_long, PATIENT) == 5031
