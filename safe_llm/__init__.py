@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from safe_llm.events import Event, Observer
     from safe_llm.limits import NO_LIMITS, Limits, StopPolicy, StopStep
+    from safe_llm.models import pocket_model
     from safe_llm.process import spawn
     from safe_llm.process.child import Child
     from safe_llm.process.command import Command
@@ -69,6 +70,7 @@ __all__ = [
     "StopStep",
     "UnsupportedPlatform",
     "__version__",
+    "pocket_model",
     "shutdown",
     "spawn",
 ]
@@ -84,6 +86,7 @@ _HOMES = {
     "RestartPolicy": "safe_llm.supervise.restart",
     "StopPolicy": "safe_llm.limits",
     "StopStep": "safe_llm.limits",
+    "pocket_model": "safe_llm.models",
     "shutdown": "safe_llm.engines.registry",
     "spawn": "safe_llm.process",
 }
