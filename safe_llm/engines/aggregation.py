@@ -26,19 +26,34 @@ def whole_completion(pieces: Sequence[CompletionChunk]) -> Completion:
     )
 
 
+class MessageSoFar:
+    """An assistant's message on its way, as OpenAI writes it; its tool calls have an index."""
+
+    def __init__(self) -> None:
+        self._words: dict[str, Any] = {"role": "assistant", "content": None}
+        self._calls: dict[int, dict[str, Any]] = {}
+
+    def add(self, delta: Mapping[str, Any]) -> None:
+        """Take the next piece."""
+        _add_words(self._words, delta)
+        for number, call in enumerate(delta.get("tool_calls") or ()):
+            _add_call(self._calls.setdefault(call.get("index", number), {}), call)
+
+    def message(self) -> dict[str, Any]:
+        """Return what was taken until now; later pieces do not change it."""
+        calls = [self._calls[index] for index in sorted(self._calls)]
+        copied = [{**call, "function": dict(call["function"])} for call in calls]
+        return {**self._words, **({"tool_calls": copied} if copied else {})}
+
+
 def whole_answer(pieces: Sequence[ChatChunk]) -> ChatAnswer:
-    """Join the pieces of an assistant's message, its tool calls by their index."""
+    """Join the pieces of an assistant's message."""
     last = pieces[-1]
-    message: dict[str, Any] = {"role": "assistant", "content": None}
-    calls: dict[int, dict[str, Any]] = {}
+    said = MessageSoFar()
     for piece in pieces:
-        _add_words(message, piece.delta)
-        for number, call in enumerate(piece.delta.get("tool_calls") or ()):
-            _add_call(calls.setdefault(call.get("index", number), {}), call)
-    if calls:
-        message["tool_calls"] = [calls[index] for index in sorted(calls)]
+        said.add(piece.delta)
     return ChatAnswer(
-        message=message,
+        message=said.message(),
         finish_reason=last.finish_reason,
         usage=last.usage,
         logprobs=tuple(one for piece in pieces for one in piece.logprobs),

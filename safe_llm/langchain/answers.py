@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
+
+from safe_llm.engines.probabilities import likeliest, logprob_of, said_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -68,14 +69,14 @@ class Answer:
 
     def _take_logprobs(self, tokens: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]] | None:
         # The end-of-text token has neither text nor bytes, and the original left it out.
-        said = [one for one in tokens if one.get("token") or one.get("bytes")]
+        said = said_tokens(tokens)
         if self._request.top_logprobs is None or not said:
             return None
         offsets = [self._advance(one["token"]) for one in said]
         found = {
             "tokens": [one["token"] for one in said],
             "text_offset": offsets,
-            "token_logprobs": [_logprob(one) for one in said],
+            "token_logprobs": [logprob_of(one) for one in said],
             "top_logprobs": [_alternatives(one, self._request.top_logprobs) for one in said],
         }
         for key, values in found.items():
@@ -122,16 +123,7 @@ def _no_logprobs() -> dict[str, list[Any]]:
     return {"tokens": [], "text_offset": [], "token_logprobs": [], "top_logprobs": []}
 
 
-def _logprob(token: Mapping[str, Any]) -> float:
-    if "logprob" in token:
-        return float(token["logprob"])
-    # With post_sampling_probs the server says probabilities.
-    probability = float(token.get("prob", 0.0))
-    return math.log(probability) if probability > 0 else -math.inf
-
-
 def _alternatives(token: Mapping[str, Any], count: int) -> dict[str, float]:
     """Return the likeliest tokens and, as the original did, the chosen one besides."""
-    top = token.get("top_logprobs") or token.get("top_probs") or ()
-    likeliest = {one["token"]: _logprob(one) for one in top[:count]}
-    return {**likeliest, token["token"]: _logprob(token)}
+    top = {one["token"]: logprob_of(one) for one in likeliest(token, count)}
+    return {**top, token["token"]: logprob_of(token)}

@@ -12,19 +12,14 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, FunctionMessage, convert_to_openai_messages
 
 from safe_llm.errors import MisuseError
+from safe_llm.parameters.conversation import check_some, content_of, role_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from langchain_core.messages import BaseMessage
 
-_ROLES = {
-    **{role: role for role in ("system", "user", "assistant", "tool")},
-    "developer": "system",  # OpenAI's newer word
-    "human": "user",
-    "ai": "assistant",
-}
-_PARTS = ("text", "image_url", "input_audio")
+_ROLES = {"human": "user", "ai": "assistant"}
 
 
 def to_openai(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
@@ -33,8 +28,7 @@ def to_openai(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
     Raises ``MisuseError``, with the number of the message, for a role that no chat template knows
     and for content that no engine takes.
     """
-    if not messages:
-        raise MisuseError(reason="there is no message", hint="a conversation has at least one")
+    check_some(messages)
     return [one for number, message in enumerate(messages) for one in _converted(number, message)]
 
 
@@ -49,12 +43,7 @@ def _converted(number: int, message: BaseMessage) -> Iterator[dict[str, Any]]:
     except (ValueError, TypeError, KeyError) as error:
         raise MisuseError(reason=f"message {number} cannot be sent: {error}") from error
     for one in converted:
-        role = _ROLES.get(one["role"])
-        if role is None:
-            raise MisuseError(
-                reason=f"message {number} has the role {one['role']!r}",
-                hint=f"chat templates know {', '.join(_ROLES)}",
-            )
+        role = role_of(number, one["role"], _ROLES)
         said = _assistants(message) if isinstance(message, AIMessage) else {}
         content = _checked(number, said.get("content", one.get("content")))
         yield {**one, **said, "role": role, "content": content}
@@ -70,13 +59,5 @@ def _assistants(message: AIMessage) -> dict[str, Any]:
 def _checked(number: int, content: Any) -> Any:
     if not isinstance(content, list):
         return content if content is not None else ""
-    for part in content:
-        kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-        if kind not in _PARTS:
-            raise MisuseError(
-                reason=f"message {number} has content of type {kind!r}",
-                hint=f"an engine takes {', '.join(_PARTS)}: extract the text of a document first",
-            )
-    if all(part["type"] == "text" for part in content):
-        return "\n".join(part["text"] for part in content)
-    return content
+    parts = [one if isinstance(one, dict) else {"type": type(one).__name__} for one in content]
+    return content_of(number, parts)
