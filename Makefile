@@ -75,7 +75,7 @@ $(VENV)/.installed-demo: $(VENV)/.created pyproject.toml
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed-demo pyproject.toml
-	$(PIP) --editable '.[llama-server,notebook,dev]'
+	$(PIP) --editable '.[llama-server,notebook,llama-index,dev]'
 	@touch $@
 
 # What only running the tests needs: `make lint` never waits for a compiler.
