@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from safe_llm.langchain.chat_models import ChatLlamaCpp
     from safe_llm.langchain.llms import LlamaCpp
+    from safe_llm.langchain.provider import register_provider
 
-__all__ = ["ChatLlamaCpp", "LlamaCpp"]
+__all__ = ["ChatLlamaCpp", "LlamaCpp", "register_provider"]
 
 _HOMES = {
     "ChatLlamaCpp": "safe_llm.langchain.chat_models",
     "LlamaCpp": "safe_llm.langchain.llms",
+    "register_provider": "safe_llm.langchain.provider",
 }
 
 
