@@ -19,6 +19,8 @@ import gguf
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 EMBEDDING_WIDTH = 32  # the smallest that ggml's blocks of 32 divide
@@ -51,6 +53,60 @@ def tiny_gguf(
         _write(draft, layers=layers, ctx=ctx, seed=seed, stops=stops)
         draft.replace(path)  # another test process may be making the same file
     return path
+
+
+def tiny_mmproj(directory: Path) -> Path:
+    """Return a projector for the tiny model: it sees four patches of an image of 28 x 28 pixels.
+
+    Weights are random, so that what it sees means nothing; the tensors are those of LLaVA's.
+    """
+    path = directory / "mmproj-tiny.gguf"
+    writer = gguf.GGUFWriter(path, "clip")
+    writer.add_bool("clip.has_vision_encoder", True)
+    writer.add_bool("clip.use_gelu", True)
+    writer.add_string("clip.projector_type", "mlp")
+    for name, value in _VISION.items():
+        writer.add_uint32(f"clip.vision.{name}", value)
+    writer.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-5)
+    writer.add_array("clip.vision.image_mean", [0.5] * 3)
+    writer.add_array("clip.vision.image_std", [0.5] * 3)
+    rng = np.random.default_rng(0)
+    for tensor, shape in _vision_tensors(EMBEDDING_WIDTH, EMBEDDING_WIDTH):
+        weights = rng.standard_normal(shape, dtype=np.float32) / np.float32(10)
+        writer.add_tensor(tensor, weights)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+_VISION = {
+    "image_size": 28,
+    "patch_size": 14,
+    "embedding_length": EMBEDDING_WIDTH,
+    "feed_forward_length": EMBEDDING_WIDTH,
+    "block_count": 2,
+    "projection_dim": EMBEDDING_WIDTH,
+    "attention.head_count": HEADS,
+}
+
+
+def _vision_tensors(width: int, projected: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    patch, patches = _VISION["patch_size"], (_VISION["image_size"] // _VISION["patch_size"]) ** 2
+    yield "v.class_embd", (width,)
+    yield "v.patch_embd.weight", (width, 3, patch, patch)
+    yield "v.position_embd.weight", (patches + 1, width)
+    blocks = [f"v.blk.{number}" for number in range(_VISION["block_count"])]
+    norms = ["v.pre_ln", *(f"{block}.{norm}" for block in blocks for norm in ("ln1", "ln2"))]
+    for norm in norms:
+        yield from ((f"{norm}.weight", (width,)), (f"{norm}.bias", (width,)))
+    for block in blocks:
+        for name in ("attn_q", "attn_k", "attn_v", "attn_out", "ffn_up", "ffn_down"):
+            yield f"{block}.{name}.weight", (width, width)
+            yield f"{block}.{name}.bias", (width,)
+    yield from (("mm.0.weight", (projected, width)), ("mm.0.bias", (projected,)))
+    yield from (("mm.2.weight", (projected, projected)), ("mm.2.bias", (projected,)))
 
 
 def truncated_gguf(directory: Path) -> Path:

@@ -78,6 +78,8 @@ class LlamaCppProgram:
     async def prepare(self) -> Command:
         """Check the model and the library; return the command."""
         self._model_path = check_model_file(self._spec.model_path)
+        if self._spec.projector_path:
+            check_model_file(self._spec.projector_path)
         require_library()
         await self._make_room()
         self._session, self._is_loaded, self._refusal = None, False, None

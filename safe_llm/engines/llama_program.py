@@ -66,6 +66,9 @@ class LlamaProgram:
     async def prepare(self) -> Command:
         """Check the model, find the binary, open a fresh address; return the command."""
         model = check_model_file(self._spec.model_path)
+        projector = dict(self._spec.parameters).get("mmproj")
+        if projector:
+            check_model_file(str(projector))
         binary = await find_binary(self._spec.binary)
         arguments = self._arguments(binary, model)
         await self._make_room()

@@ -14,6 +14,7 @@ from safe_llm.engines.http import HttpClient
 from safe_llm.engines.llama_program import LlamaProgram, refuse_changed_address
 from safe_llm.engines.llama_server_answers import (
     CHAT_PATH,
+    COUNT_PATH,
     EMBEDDINGS_PATH,
     PROPS_PATH,
     TEMPLATE_PATH,
@@ -127,6 +128,9 @@ class LlamaServer:
         """Return how many tokens the prompt of a chat has."""
         async with self.session.call(limits), self._explaining():
             planned, _ = await self._planned(body)
+            if media_in(planned["messages"]):  # only the server knows how large they become
+                counted = await self._http().post(COUNT_PATH, planned)
+                return int(counted["input_tokens"])
             shown = await self._http().post(TEMPLATE_PATH, planned)
             asked = {"content": shown["prompt"], "add_special": True, "parse_special": True}
             return len((await self._http().post("/tokenize", asked))["tokens"])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from safe_llm.engines.base import FinishReason
 
 CHAT_PATH = "/v1/chat/completions"
+COUNT_PATH = f"{CHAT_PATH}/input_tokens"
 EMBEDDINGS_PATH = "/v1/embeddings"
 PROPS_PATH = "/props"
 TEMPLATE_PATH = "/apply-template"

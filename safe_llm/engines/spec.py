@@ -112,6 +112,14 @@ class LlamaCppPythonSpec:
         """What messages call this engine."""
         return f"{self.kind}({Path(self.model_path).name})"
 
+    @property
+    def projector_path(self) -> str | None:
+        """The file of what makes tokens of images, for a handler that has one."""
+        path = (_from_json(self.chat_handler[1]) if self.chat_handler else {}).get(
+            "clip_model_path"
+        )
+        return None if path is None else str(path)
+
     def plain(self) -> dict[str, Any]:
         """Return, as JSON could hold it, what an answer depends on. No secret is in it."""
         return {"engine": json.loads(self.parameters), "draft": _from_json(self.draft)}
