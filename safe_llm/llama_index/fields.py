@@ -46,7 +46,6 @@ class LlamaCPPFields(EngineHolder):
     api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
 
     further_words: ClassVar[frozenset[str]] = OF_THE_ENGINE
-    frames_to_the_user: ClassVar[int] = EngineHolder.frames_to_the_user + 1  # llama_index's
 
     @model_validator(mode="before")
     @classmethod

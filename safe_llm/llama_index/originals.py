@@ -25,8 +25,8 @@ OF_THE_ENGINE = frozenset({*ENGINE_NAMES, *LLAMA, "f16_kv", "logits_all", "vocab
 }
 """What ``model_kwargs`` may say."""
 
-GENERATE = frozenset({*TEXT.call, *CHAT.call, *TEXT.refused, *CHAT.refused, "stop"})
-"""What ``generate_kwargs`` may say, as the defaults of all calls."""
+_REFUSED = {**TEXT.refused, **CHAT.refused}
+_GENERATE = frozenset({*TEXT.call, *CHAT.call, *_REFUSED, "stop"})
 
 _NOT_GIVEN = ("model_path", "generate_kwargs", "model_kwargs", "callback_manager", "verbose")
 _FIELDS_OF_CALLS = {"temperature": "temperature", "max_tokens": "max_new_tokens"}
@@ -39,11 +39,14 @@ def sorted_words(owner: str, values: Mapping[str, Any], fields: Collection[str])
     """
     given = {name: one for name, one in values.items() if one is not None or name not in _NOT_GIVEN}
     of_calls = dict(given.pop("generate_kwargs", {}))
-    refuse_unknown(f"generate_kwargs of {owner}", of_calls, GENERATE)
     of_the_model = dict(given.pop("model_kwargs", {}))
     for place in (given, of_the_model):
         for name in [one for one in place if _is_of_calls(one, fields)]:
             _put(of_calls, name, place.pop(name))
+    refuse_unknown(f"generate_kwargs of {owner}", of_calls, _GENERATE)
+    for name, advice in _REFUSED.items():
+        if of_calls.get(name) is not None:
+            raise MisuseError(reason=f"{name} cannot be given to a call", hint=advice)
     for name in [one for one in _FIELDS_OF_CALLS if one in of_calls]:
         _put(given, _FIELDS_OF_CALLS[name], of_calls.pop(name))
     path = _path(given.get("model_url")) if "model_path" not in given else None
@@ -59,7 +62,7 @@ def of_calls(given: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]
 def _is_of_calls(name: str, fields: Collection[str]) -> bool:
     # A seed is a word of both; only calls of ours have one.
     engine_knows = name in OF_THE_ENGINE and name != "seed"
-    return name in GENERATE and name not in fields and not engine_knows
+    return name in _GENERATE and name not in fields and not engine_knows
 
 
 def _put(place: dict[str, Any], name: str, value: Any) -> None:
