@@ -76,6 +76,7 @@ def plan_tools(
         planned.pop("parallel_tool_calls", None)
         return planned, ToolReader()
     if choice == "none":
+        planned.pop("parallel_tool_calls", None)
         return _shown({**planned, "tool_choice": "none"}, tools, model), ToolReader()
     wanted = planned.get("response_format", {}).get("type", "text")
     if choice == "auto" and wanted == "text":

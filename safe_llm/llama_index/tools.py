@@ -69,10 +69,12 @@ def selections(response: ChatResponse, *, must_be_some: bool) -> list[ToolSelect
     worse.
     """
     calls = [one for one in response.message.blocks if isinstance(one, ToolCallBlock)]
+    reason = finish_reason(response)
     if must_be_some and not calls:
         said = response.message.content or ""
-        raise ValueError(f"expected at least one tool call, got 0; the answer is {said!r:.200}")
-    reason = finish_reason(response)
+        raise ValueError(
+            f"expected at least one tool call, got 0; the answer ({reason}) is {said!r:.200}"
+        )
     return [
         ToolSelection(
             tool_id=one.tool_call_id or "",

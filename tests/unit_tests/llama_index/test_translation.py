@@ -323,7 +323,9 @@ def test_a_call_that_was_cut_off_is_not_run_with_half_of_its_arguments() -> None
 def test_no_call_is_llama_indexs_own_error_where_there_must_be_one() -> None:
     response = ChatReply(PLAIN, "m").whole(ChatAnswer({"content": "No."}, "stop", None))
     assert selections(response, must_be_some=False) == []
-    with pytest.raises(ValueError, match=r"at least one tool call, got 0; the answer is 'No\.'"):
+    with pytest.raises(
+        ValueError, match=r"at least one tool call, got 0; the answer \(stop\) is 'No\.'"
+    ):
         selections(response, must_be_some=True)
 
 
