@@ -12,7 +12,7 @@ from safe_llm.supervise.states import RESTING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from safe_llm.engines.base import Embeddings, EmitChat, EmitText, ModelDescription
+    from safe_llm.engines.base import Embeddings, EmitChat, EmitText, ModelDescription, Ranked
     from safe_llm.engines.spec import EngineSpec
     from safe_llm.limits import Limits
     from safe_llm.supervise.portal import Portal
@@ -64,6 +64,12 @@ class Backend(Protocol):
 
     async def embed(self, texts: Sequence[str], limits: Limits) -> Embeddings:
         """Return one vector for each text."""
+        ...
+
+    async def rerank(
+        self, query: str, documents: Sequence[str], limits: Limits
+    ) -> tuple[Ranked, ...]:
+        """Return all documents, the best first."""
         ...
 
     async def tokenize(self, text: str, limits: Limits) -> list[int]:

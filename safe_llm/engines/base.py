@@ -96,6 +96,14 @@ class Embeddings:
     prompt_tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """How well a document answers a query; ``index`` is its place among those that were given."""
+
+    index: int
+    score: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDescription:
     """What a loaded model is and can take; sizes in tokens.
@@ -205,6 +213,16 @@ class Engine(Protocol):
 
     async def embed_async(self, texts: Sequence[str], limits: Limits) -> Embeddings:
         """As ``embed()``, for a task."""
+        ...
+
+    def rerank(self, query: str, documents: Sequence[str], limits: Limits) -> tuple[Ranked, ...]:
+        """Return all documents, the best first. The engine must have been made for ``rerank``."""
+        ...
+
+    async def rerank_async(
+        self, query: str, documents: Sequence[str], limits: Limits
+    ) -> tuple[Ranked, ...]:
+        """As ``rerank()``, for a task."""
         ...
 
     def tokenize(self, text: str, limits: Limits) -> list[int]:

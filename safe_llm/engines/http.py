@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,10 @@ silence_here("httpx", *(f"httpcore.{name}" for name in ("connection", "http11", 
 
 _CONNECT_TIMEOUT = 10.0  # to a socket on this machine; a frozen server's backlog may be full
 _SHOWN_BODY = 300
-_OK = 200
+_OK, _BAD_REQUEST = 200, 400
+_LARGER_THAN_A_BATCH = re.compile(
+    r"input \((\d+) tokens\) is too large to process.*current batch size: (\d+)"
+)
 
 
 class HttpClient:
@@ -159,11 +163,14 @@ def _hung_up_at_the_end(response: httpx.Response) -> Iterator[None]:
                 line.shutdown(socket.SHUT_RDWR)
 
 
-_CONTEXT_EXHAUSTED = "Context size has been exceeded"
-_CONTEXT_IS_SHARED = (
-    "calls that run at the same time share the model's own context: give n_ctx, which is then"
-    " each call's, or n_parallel=1"
-)
+_HINTS: Mapping[str, str] = {
+    "Context size has been exceeded": (
+        "calls that run at the same time share the model's own context: give n_ctx, which is then"
+        " each call's, or n_parallel=1"
+    ),
+    "does not support reranking": "LlamaCppRerank starts a server that does, with such a model",
+}
+"""By a part of what llama-server says."""
 
 
 def remote_error(name: str, status: int | None, body: bytes) -> RemoteError:
@@ -183,8 +190,18 @@ def remote_error(name: str, status: int | None, body: bytes) -> RemoteError:
             hint="shorten the prompt, or give the engine a larger n_ctx",
         )
     message = str(error.get("message", error))
-    crowded = _CONTEXT_IS_SHARED if _CONTEXT_EXHAUSTED in message else ""
-    return RemoteError(engine=name, status=status, message=message, hint=crowded)
+    if larger := _LARGER_THAN_A_BATCH.search(message):  # a text to embed, with HTTP 500
+        tokens, batch = map(int, larger.groups())
+        return PromptTooLong(
+            engine=name,
+            status=_BAD_REQUEST,
+            message=message,
+            prompt_tokens=tokens,
+            context_tokens=batch,
+            hint="shorten the text, or give the engine a larger n_ctx (and n_batch, n_ubatch)",
+        )
+    hint = next((hint for part, hint in _HINTS.items() if part in message), "")
+    return RemoteError(engine=name, status=status, message=message, hint=hint)
 
 
 def _json_or_none(body: bytes) -> Any:

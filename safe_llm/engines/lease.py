@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         EngineStatus,
         ModelDescription,
         PieceStream,
+        Ranked,
     )
     from safe_llm.engines.registry import Shared
     from safe_llm.engines.settings import EngineSettings
@@ -61,6 +62,12 @@ async def _chat(engine: Backend, body: Mapping[str, Any], limits: Limits) -> Cha
 
 async def _embed(engine: Backend, texts: Sequence[str], limits: Limits) -> Embeddings:
     return await engine.embed(texts, limits)
+
+
+async def _rerank(
+    engine: Backend, query: str, documents: Sequence[str], limits: Limits
+) -> tuple[Ranked, ...]:
+    return await engine.rerank(query, documents, limits)
 
 
 async def _tokenize(engine: Backend, text: str, limits: Limits) -> list[int]:
@@ -143,6 +150,16 @@ class Lease:
     async def embed_async(self, texts: Sequence[str], limits: Limits) -> Embeddings:
         """As ``embed``, for a task."""
         return await self._submit(_embed, texts, limits).result_async()
+
+    def rerank(self, query: str, documents: Sequence[str], limits: Limits) -> tuple[Ranked, ...]:
+        """Return all documents, the best first."""
+        return self._wait_for(_rerank, query, documents, limits)
+
+    async def rerank_async(
+        self, query: str, documents: Sequence[str], limits: Limits
+    ) -> tuple[Ranked, ...]:
+        """As ``rerank``, for a task."""
+        return await self._submit(_rerank, query, documents, limits).result_async()
 
     def tokenize(self, text: str, limits: Limits) -> list[int]:
         """Return the tokens of a text."""

@@ -24,7 +24,7 @@ from safe_llm.engines.llama_cpp_request import (
 from safe_llm.engines.llama_server_answers import checked_embeddings
 from safe_llm.engines.tool_choice import ToolReader
 from safe_llm.engines.worker_session import Hangup
-from safe_llm.errors import PromptTooLong, RemoteError
+from safe_llm.errors import MisuseError, PromptTooLong, RemoteError
 from safe_llm.supervise.crew import Crew, Member
 from safe_llm.supervise.portal import Portal, portal
 from safe_llm.supervise.supervisor import Supervisor
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from safe_llm.engines.backend import MakeRoom
-    from safe_llm.engines.base import Embeddings, EmitChat, EmitText, ModelDescription
+    from safe_llm.engines.base import Embeddings, EmitChat, EmitText, ModelDescription, Ranked
     from safe_llm.engines.settings import EngineSettings
     from safe_llm.engines.spec import LlamaCppPythonSpec
     from safe_llm.limits import Limits
@@ -123,6 +123,16 @@ class LlamaCppPython:
         answer = await self._answer("embed", asked, limits)
         vectors, usage = answer.get("vectors") or [], answer.get("usage")
         return checked_embeddings(vectors, len(texts), peer=self.spec.name, usage=usage)
+
+    async def rerank(
+        self, query: str, documents: Sequence[str], limits: Limits
+    ) -> tuple[Ranked, ...]:
+        """Refuse: the library has no way to score a pair of texts."""
+        del query, documents, limits
+        raise MisuseError(
+            reason="llama-cpp-python cannot rerank",
+            hint="engine='llama-server' can: pip install 'safe-llm[llama-server]'",
+        )
 
     async def tokenize(self, text: str, limits: Limits) -> list[int]:
         """Return the tokens of a text, without special ones added."""

@@ -17,11 +17,13 @@ from safe_llm.engines.llama_server_answers import (
     COUNT_PATH,
     EMBEDDINGS_PATH,
     PROPS_PATH,
+    RERANK_PATH,
     TEMPLATE_PATH,
     ChatEnding,
     read_completion,
     read_embeddings,
     read_props,
+    read_ranks,
 )
 from safe_llm.engines.media import check_media, media_in
 from safe_llm.engines.tool_choice import plan_tools
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from safe_llm.engines.backend import MakeRoom
-    from safe_llm.engines.base import Embeddings, EmitChat, EmitText, ModelDescription
+    from safe_llm.engines.base import Embeddings, EmitChat, EmitText, ModelDescription, Ranked
     from safe_llm.engines.settings import EngineSettings
     from safe_llm.engines.spec import LlamaServerSpec
     from safe_llm.engines.tool_choice import ToolReader
@@ -155,6 +157,15 @@ class LlamaServer:
         async with self.session.call(limits), self._explaining():
             answer = await self._http().post(EMBEDDINGS_PATH, {"input": list(texts)})
         return read_embeddings(answer, len(texts), peer=self.spec.name)
+
+    async def rerank(
+        self, query: str, documents: Sequence[str], limits: Limits
+    ) -> tuple[Ranked, ...]:
+        """Return all documents, the best first."""
+        asked = {"query": query, "documents": list(documents)}
+        async with self.session.call(limits), self._explaining():
+            answer = await self._http().post(RERANK_PATH, asked)
+        return read_ranks(answer, len(documents), peer=self.spec.name)
 
     async def tokenize(self, text: str, limits: Limits) -> list[int]:
         """Return the tokens of a text, without special ones added."""

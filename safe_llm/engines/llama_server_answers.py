@@ -10,6 +10,7 @@ from safe_llm.engines.base import (
     CompletionChunk,
     Embeddings,
     ModelDescription,
+    Ranked,
     Usage,
 )
 from safe_llm.errors import ProtocolViolation
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 CHAT_PATH = "/v1/chat/completions"
 COUNT_PATH = f"{CHAT_PATH}/input_tokens"
 EMBEDDINGS_PATH = "/v1/embeddings"
+RERANK_PATH = "/v1/rerank"
 PROPS_PATH = "/props"
 TEMPLATE_PATH = "/apply-template"
 
@@ -83,6 +85,20 @@ def _usage(said: Mapping[str, Any]) -> Usage:
         cached_tokens=int(details.get("cached_tokens", 0)),
         reasoning_tokens=int(generated.get("reasoning_tokens", 0)),
     )
+
+
+def read_ranks(answer: object, count: int, *, peer: str) -> tuple[Ranked, ...]:
+    """Translate the scores of ``count`` documents; a document without one is a violation."""
+    results = answer.get("results") if isinstance(answer, dict) else None
+    try:
+        ranks = [Ranked(int(one["index"]), float(one["relevance_score"])) for one in results or ()]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProtocolViolation(peer=peer, reason=f"{RERANK_PATH} gave no scores") from error
+    if sorted(one.index for one in ranks) != list(range(count)):
+        raise ProtocolViolation(
+            peer=peer, reason=f"{RERANK_PATH} gave {len(ranks)} scores for {count} documents"
+        )
+    return tuple(sorted(ranks, key=lambda one: (-one.score, one.index)))
 
 
 def read_props(props: Any, name: str) -> ModelDescription:

@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from safe_llm.langchain.chat_models import ChatLlamaCpp
+    from safe_llm.langchain.embeddings import LlamaCppEmbeddings
     from safe_llm.langchain.llms import LlamaCpp
     from safe_llm.langchain.provider import register_provider
+    from safe_llm.langchain.rerank import LlamaCppRerank
 
-__all__ = ["ChatLlamaCpp", "LlamaCpp", "register_provider"]
+__all__ = ["ChatLlamaCpp", "LlamaCpp", "LlamaCppEmbeddings", "LlamaCppRerank", "register_provider"]
 
 _HOMES = {
     "ChatLlamaCpp": "safe_llm.langchain.chat_models",
     "LlamaCpp": "safe_llm.langchain.llms",
+    "LlamaCppEmbeddings": "safe_llm.langchain.embeddings",
+    "LlamaCppRerank": "safe_llm.langchain.rerank",
     "register_provider": "safe_llm.langchain.provider",
 }
 

@@ -11,6 +11,8 @@ from safe_llm.models import pocket_model
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
+    from safe_llm.langchain.chat_models import ChatLlamaCpp
+
 _POCKET = "pocket"
 
 
@@ -38,6 +40,6 @@ def register_provider() -> None:
     )
 
 
-def _create(cls: type[BaseChatModel], model: str, **fields: Any) -> BaseChatModel:
+def _create(cls: type[ChatLlamaCpp], model: str, **fields: Any) -> BaseChatModel:
     path = str(pocket_model()) if model == _POCKET else model
     return cls(model_path=path, **fields)

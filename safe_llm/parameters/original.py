@@ -1,7 +1,8 @@
-"""Every constructor field of the original ``LlamaCpp``, and where it goes: one table, no code.
+"""Every constructor field of the originals, and where it goes: one table, no code.
 
-The original is ``langchain_community.llms.llamacpp.LlamaCpp`` (0.4.2), read field by field. What
-goes to the engine is in llama-server's names; ``library_parameters`` has llama-cpp-python's.
+They are ``langchain_community.llms.llamacpp.LlamaCpp`` (0.4.2), read field by field, and what the
+embeddings beside it have of their own, ``device``. What goes to the engine is in llama-server's
+names; ``library_parameters`` has llama-cpp-python's.
 """
 
 from __future__ import annotations
@@ -83,5 +84,6 @@ ORIGINAL: Mapping[str, Destination] = {
     # -- the rest
     "model_kwargs": Here("each is sorted by its name, see llama_parameters and body"),
     "verbose": Here("the engine's lines are logged"),
+    "device": Nowhere("n_gpu_layers and main_gpu say where the model runs"),
     "client": Nowhere("the model runs in a process of its own; see the property engine"),
 }

@@ -1,7 +1,7 @@
 """What a class needs of its engine for its work, in the words of each kind of engine.
 
 One vocabulary for both: ``chat_format``, ``chat_template``, ``mmproj``, ``embedding``, ``pooling``,
-``rerank``. Opens no file.
+``kv_unified``, ``rerank``. Opens no file.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SERVERS_WORDS = {"chat_format": "chat_template"}
+_AS_THE_LIBRARY_DOES = ("kv_unified",)
 _ONLY_A_SERVER_HAS = ("chat_template", "rerank")
 _POOLINGS = {
     "none": 0,
@@ -40,7 +41,7 @@ def for_the_library(work: Mapping[str, Any]) -> dict[str, Any]:
             reason=f"llama-cpp-python has no {', '.join(foreign)}",
             hint="engine='llama-server' has: pip install 'safe-llm[llama-server]'",
         )
-    wanted = dict(work)
+    wanted = {name: value for name, value in work.items() if name not in _AS_THE_LIBRARY_DOES}
     if "mmproj" in wanted:
         wanted["chat_handler"] = ("MTMDChatHandler", {"clip_model_path": wanted.pop("mmproj")})
     if "pooling" in wanted:

@@ -102,6 +102,7 @@ def test_the_last_chunk_says_why_it_ended_and_what_it_cost() -> None:
             "output_tokens": 2,
             "total_tokens": 6,
             "input_token_details": {"cache_read": 1},
+            "output_token_details": {"reasoning": 0},
         },
         "timings": {"predicted_ms": 1.5},
     }
