@@ -55,6 +55,28 @@ def tiny_gguf(
     return path
 
 
+def tiny_reranker(directory: Path) -> Path:
+    """Return a model like the tiny one that has a head for ranks: Qwen3's, with its two labels.
+
+    Weights are random: what it prefers means nothing, but it always prefers the same.
+    """
+    path = directory / "tiny-reranker.gguf"
+    writer = gguf.GGUFWriter(path, "qwen3")
+    _add_shape(writer, layers=1, ctx=2048)
+    writer.add_key_length(EMBEDDING_WIDTH // HEADS)
+    writer.add_value_length(EMBEDDING_WIDTH // HEADS)
+    writer.add_classifier_output_labels(["yes", "no"])
+    _add_vocabulary(writer)
+    _add_tensors(writer, layers=1, seed=0, stops=False)
+    for name in ("attn_q_norm", "attn_k_norm"):
+        norm = np.ones(EMBEDDING_WIDTH // HEADS, dtype=np.float32)
+        writer.add_tensor(f"blk.0.{name}.weight", norm)
+    head = np.random.default_rng(1).standard_normal((2, EMBEDDING_WIDTH), dtype=np.float32)
+    writer.add_tensor("cls.output.weight", head)
+    _finish(writer)
+    return path
+
+
 def tiny_mmproj(directory: Path) -> Path:
     """Return a projector for the tiny model: it sees four patches of an image of 28 x 28 pixels.
 
@@ -74,10 +96,7 @@ def tiny_mmproj(directory: Path) -> Path:
     for tensor, shape in _vision_tensors(EMBEDDING_WIDTH, EMBEDDING_WIDTH):
         weights = rng.standard_normal(shape, dtype=np.float32) / np.float32(10)
         writer.add_tensor(tensor, weights)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    _finish(writer)
     return path
 
 
@@ -132,6 +151,13 @@ def smollm2_path() -> Path:
 
 def _write(path: Path, *, layers: int, ctx: int, seed: int, stops: bool) -> None:
     writer = gguf.GGUFWriter(path, "llama")
+    _add_shape(writer, layers=layers, ctx=ctx)
+    _add_vocabulary(writer)
+    _add_tensors(writer, layers=layers, seed=seed, stops=stops)
+    _finish(writer)
+
+
+def _add_shape(writer: gguf.GGUFWriter, *, layers: int, ctx: int) -> None:
     writer.add_name("tiny")
     writer.add_context_length(ctx)
     writer.add_embedding_length(EMBEDDING_WIDTH)
@@ -141,8 +167,9 @@ def _write(path: Path, *, layers: int, ctx: int, seed: int, stops: bool) -> None
     writer.add_head_count_kv(HEADS)
     writer.add_rope_dimension_count(EMBEDDING_WIDTH // HEADS)
     writer.add_layer_norm_rms_eps(1e-5)
-    _add_vocabulary(writer)
-    _add_tensors(writer, layers=layers, seed=seed, stops=stops)
+
+
+def _finish(writer: gguf.GGUFWriter) -> None:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -67,12 +67,29 @@ def read_metadata(take: Callable[[int], bytes]) -> dict[str, Any]:
     ``take`` returns as many of the next bytes as it is asked for, as ``read`` of a file does.
     Raises ``NoGguf``.
     """
+    return _metadata(_Reader(take))[0]
+
+
+def read_tensor_names(take: Callable[[int], bytes]) -> frozenset[str]:
+    """Return what the file has weights for; takes bytes and fails as ``read_metadata`` does."""
     reader = _Reader(take)
+    _, tensors = _metadata(reader)
+    return frozenset(_tensor_name(reader) for _ in range(tensors))
+
+
+def _tensor_name(reader: _Reader) -> str:
+    name = reader.text()
+    dimensions = reader.number("I")
+    reader.take(8 * dimensions + 4 + 8)  # its shape, its type, where it is
+    return name
+
+
+def _metadata(reader: _Reader) -> tuple[dict[str, Any], int]:
     if reader.take(4) != _MAGIC:
         raise NoGguf("it does not begin with GGUF")
     version = reader.number("I")
     if version < _OLDEST_VERSION:
         raise NoGguf(f"version {version} of the format is too old")
-    reader.number("Q")  # tensors
+    tensors = reader.number("Q")
     count = reader.number("Q")
-    return {reader.text(): reader.value(reader.number("I")) for _ in range(count)}
+    return {reader.text(): reader.value(reader.number("I")) for _ in range(count)}, tensors

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from safe_llm.parameters.model_file import said_by, trained_context
+from safe_llm.parameters.model_file import said_by, tensors_of, trained_context
 from tests.models import tiny_gguf
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def test_of_what_cannot_be_read_nothing_is_known(tmp_path: Path, content: bytes 
     if content is not None:
         path.write_bytes(content)
     assert said_by(str(path)) == {}
+    assert tensors_of(str(path)) == frozenset()
     assert trained_context({}) is None
 
 

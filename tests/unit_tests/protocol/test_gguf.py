@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from safe_llm.protocol.gguf import NoGguf, read_metadata
-from tests.models import CHAT_TEMPLATE, tiny_gguf
+from safe_llm.protocol.gguf import NoGguf, read_metadata, read_tensor_names
+from tests.models import CHAT_TEMPLATE, tiny_gguf, tiny_reranker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +28,14 @@ def test_a_model_says_what_it_is(written: bytes) -> None:
     assert said["tokenizer.ggml.add_bos_token"] is True
     assert said["tokenizer.chat_template"] == CHAT_TEMPLATE
     assert said["tokenizer.ggml.tokens"] is None
+
+
+def test_a_model_says_what_it_has_weights_for(tmp_path: Path, written: bytes) -> None:
+    names = read_tensor_names(io.BytesIO(written).read)
+    assert {"token_embd.weight", "blk.0.attn_q.weight", "output.weight"} < names
+    with tiny_reranker(tmp_path).open("rb") as file:
+        further = read_tensor_names(file.read) - names
+    assert further == {"cls.output.weight", "blk.0.attn_q_norm.weight", "blk.0.attn_k_norm.weight"}
 
 
 def test_a_file_that_ends_too_early_is_none(written: bytes) -> None:
