@@ -1,0 +1,1 @@
+"""How the pocket model is made: corpus, network, training, export, scores. Not in the wheel."""
