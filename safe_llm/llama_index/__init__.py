@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING
 from safe_llm.errors import MissingExtra
 
 if TYPE_CHECKING:
+    from safe_llm.llama_index.embeddings import LlamaCppEmbedding
     from safe_llm.llama_index.llms import LlamaCPP
 
-__all__ = ["LlamaCPP"]
+__all__ = ["LlamaCPP", "LlamaCppEmbedding"]
 
-_HOMES = {"LlamaCPP": "safe_llm.llama_index.llms"}
+_HOMES = {
+    "LlamaCPP": "safe_llm.llama_index.llms",
+    "LlamaCppEmbedding": "safe_llm.llama_index.embeddings",
+}
 
 if find_spec("llama_index") is None or find_spec("llama_index.core") is None:
     raise MissingExtra(what="llama-index-core", extra="llama-index")

@@ -55,7 +55,7 @@ class LlamaCPPFields(EngineHolder):
             return values
         aliases = {field.alias for field in cls.model_fields.values() if field.alias}
         known = {*cls.model_fields, *aliases}
-        return _as_objects(sorted_words(cls.__name__, values, known))
+        return as_objects(sorted_words(cls.__name__, values, known))
 
     @model_validator(mode="after")
     def _check_calls(self) -> Self:
@@ -109,7 +109,7 @@ class LlamaCPPFields(EngineHolder):
         return self.model_path or str(self.base_url)
 
 
-def _as_objects(values: dict[str, Any]) -> dict[str, Any]:
+def as_objects(values: dict[str, Any]) -> dict[str, Any]:
     """Return them as ``from_dict()`` needs them, which is given what ``to_dict()`` made plain."""
     plain = {
         name: one for name, one in values.items() if name in _OBJECTS and isinstance(one, dict)
