@@ -15,7 +15,7 @@ unexport PYTHONUNBUFFERED
 
 REPEATED := $(wildcard tests/unit_tests/process tests/unit_tests/supervise tests/faults)
 
-.PHONY: help demo test lint types unit bench measured repeat format clean
+.PHONY: help demo test lint types unit bench measured parameters repeat format clean
 
 help:
 	@echo "make demo     the freeze and its cure, on a real model"
@@ -23,6 +23,7 @@ help:
 	@echo "make lint     style, types and architecture only"
 	@echo "make bench    figures, as ratios against references that run beside us"
 	@echo "make measured the tables of docs/reference/engines.md, measured on this machine"
+	@echo "make parameters the tables of docs/how-to, generated from the code"
 	@echo "make repeat   the process, supervise and fault tests N times in a row (N=$(N))"
 
 demo: $(VENV)/.installed-demo
@@ -45,6 +46,9 @@ bench: $(VENV)/.installed-test
 
 measured: $(VENV)/.installed-test
 	$(BIN)/python -m tests.measured_page
+
+parameters: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.parameters_page
 
 repeat: $(VENV)/.installed-test
 	@for pass in $$(seq $(N)); do \

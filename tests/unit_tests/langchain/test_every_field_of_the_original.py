@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.language_models.llms import LLM
 
 from safe_llm.engines.llama_server_flags import flags_for, parse_help
 from safe_llm.engines.spec import LlamaServerSpec
@@ -20,7 +17,11 @@ from safe_llm.events import LineWritten
 from safe_llm.langchain import LlamaCpp
 from safe_llm.parameters.original import ORIGINAL
 from safe_llm.worker.llama_server_argv import render_help
+from tests.originals import LLAMA_CPP
 from tests.unit_tests.langchain.scripted_engine import ScriptedEngine, ScriptedLeases
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MODEL = "/nowhere/model.gguf"
 GRAMMAR = 'root ::= "yes" | "no"'
@@ -34,43 +35,43 @@ class OfTheOriginal:
     value: Any
 
 
-REQUIRED = object()
-
-FIELDS = {
-    "client": OfTheOriginal(None, "anything"),
-    "model_path": OfTheOriginal(REQUIRED, MODEL),
-    "lora_base": OfTheOriginal(None, "/nowhere/base.gguf"),
-    "lora_path": OfTheOriginal(None, "/nowhere/lora.gguf"),
-    "n_ctx": OfTheOriginal(512, 1024),
-    "n_parts": OfTheOriginal(-1, 2),
-    "seed": OfTheOriginal(-1, 42),
-    "f16_kv": OfTheOriginal(True, False),
-    "logits_all": OfTheOriginal(False, True),
-    "vocab_only": OfTheOriginal(False, True),
-    "use_mlock": OfTheOriginal(False, True),
-    "n_threads": OfTheOriginal(None, 3),
-    "n_batch": OfTheOriginal(8, 256),
-    "n_gpu_layers": OfTheOriginal(None, 7),
-    "suffix": OfTheOriginal(None, " <end>"),
-    "max_tokens": OfTheOriginal(256, 17),
-    "temperature": OfTheOriginal(0.8, 0.1),
-    "top_p": OfTheOriginal(0.95, 0.5),
-    "logprobs": OfTheOriginal(None, 3),
-    "echo": OfTheOriginal(False, True),
-    "stop": OfTheOriginal([], ["###"]),
-    "repeat_penalty": OfTheOriginal(1.1, 1.3),
-    "top_k": OfTheOriginal(40, 5),
-    "last_n_tokens_size": OfTheOriginal(64, 12),
-    "use_mmap": OfTheOriginal(True, False),
-    "rope_freq_scale": OfTheOriginal(1.0, 0.5),
-    "rope_freq_base": OfTheOriginal(10000.0, 500000.0),
-    "model_kwargs": OfTheOriginal({}, {"n_ubatch": 64, "min_p": 0.2}),
-    "streaming": OfTheOriginal(True, False),
-    "grammar_path": OfTheOriginal(None, "grammar.gbnf"),
-    "grammar": OfTheOriginal(None, GRAMMAR),
-    "verbose": OfTheOriginal(True, False),
+VALUES: Mapping[str, Any] = {
+    "client": "anything",
+    "model_path": MODEL,
+    "lora_base": "/nowhere/base.gguf",
+    "lora_path": "/nowhere/lora.gguf",
+    "n_ctx": 1024,
+    "n_parts": 2,
+    "seed": 42,
+    "f16_kv": False,
+    "logits_all": True,
+    "vocab_only": True,
+    "use_mlock": True,
+    "n_threads": 3,
+    "n_batch": 256,
+    "n_gpu_layers": 7,
+    "suffix": " <end>",
+    "max_tokens": 17,
+    "temperature": 0.1,
+    "top_p": 0.5,
+    "logprobs": 3,
+    "echo": True,
+    "stop": ["###"],
+    "repeat_penalty": 1.3,
+    "top_k": 5,
+    "last_n_tokens_size": 12,
+    "use_mmap": False,
+    "rope_freq_scale": 0.5,
+    "rope_freq_base": 500000.0,
+    "model_kwargs": {"n_ubatch": 64, "min_p": 0.2},
+    "streaming": False,
+    "grammar_path": "grammar.gbnf",
+    "grammar": GRAMMAR,
+    "verbose": False,
 }
-"""langchain_community 0.4.2, llms/llamacpp.py."""
+"""Values that ask for something else than the defaults do."""
+
+FIELDS = {name: OfTheOriginal(LLAMA_CPP[name], value) for name, value in VALUES.items()}
 
 # Sent only when they are given: the original's defaults overrode what the model file says.
 SENT_WHEN_GIVEN = {"n_ctx", "n_batch", "rope_freq_base", "rope_freq_scale"}
@@ -135,6 +136,7 @@ def with_field(name: str) -> LlamaCpp:
 
 
 def test_the_table_of_destinations_has_exactly_the_fields_of_the_original() -> None:
+    assert set(FIELDS) == set(LLAMA_CPP)
     assert set(ORIGINAL) == {*FIELDS, "device"}  # which only the original embeddings have
 
 
@@ -241,16 +243,3 @@ def test_what_the_model_file_knows_better_is_sent_when_it_is_given_as_it_was_by_
     assert getattr(LlamaCpp(model_path=MODEL), name) is None
     given = arguments(LlamaCpp(**{"model_path": MODEL, name: FIELDS[name].default}))
     assert given[0] == ARGUMENTS[name][0]
-
-
-if importlib.util.find_spec("langchain_community") is not None:
-
-    def test_the_table_is_the_constructor_of_the_original_that_is_installed() -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it announces its own end
-            original = importlib.import_module("langchain_community.llms.llamacpp").LlamaCpp
-        own = set(original.model_fields) - (set(LLM.model_fields) - {"verbose"})
-        assert own == set(FIELDS)
-        for name, field in original.model_fields.items():
-            if name in FIELDS and FIELDS[name].default is not REQUIRED:
-                assert field.get_default(call_default_factory=True) == FIELDS[name].default
