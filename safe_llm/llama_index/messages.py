@@ -6,6 +6,7 @@ again is its chat template's decision. An image at an address is left for the en
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ from safe_llm.parameters.conversation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from io import IOBase
 
     from llama_index.core.base.llms.types import ChatMessage, ContentBlock
@@ -73,30 +74,46 @@ def _part(number: int, block: ContentBlock) -> dict[str, Any]:
     if isinstance(block, ImageBlock):
         return image_part(_address(number, block), block.detail)
     if isinstance(block, AudioBlock):
-        return sound_part(_base64(number, block.resolve_audio), block.format or "wav")
+        return _sound(number, block)
     return {"type": block.block_type}
 
 
 def _address(number: int, block: ImageBlock) -> str:
     if block.url is not None and block.image is None and block.path is None:
         return str(block.url)
-    if block.image_mimetype is None and block.path is not None:
-        block = ImageBlock(image=block.path.read_bytes())  # which looks into them for the type
-    if block.image_mimetype is None:
+    data = _bytes(number, block.resolve_image)
+    kind = block.image_mimetype or ImageBlock(image=data).image_mimetype  # which looks into them
+    if kind is None:
         raise MisuseError(
             reason=f"message {number} has an image of unknown type",
             hint="give image_mimetype=, for example 'image/png'",
         )
-    return data_url(_base64(number, block.resolve_image), block.image_mimetype)
+    return data_url(_base64(data), kind)
 
 
-def _base64(number: int, resolve: Any) -> str:
+def _sound(number: int, block: AudioBlock) -> dict[str, Any]:
+    is_elsewhere = block.url is not None and block.audio is None and block.path is None
+    if is_elsewhere and not str(block.url).startswith("data:"):
+        # No engine fetches sounds, and LlamaIndex would do it in the caller's event loop.
+        raise MisuseError(
+            reason=f"message {number} has a sound at {block.url}, and nothing is downloaded here",
+            hint="fetch it first, and give audio= or path=",
+        )
+    data = _bytes(number, block.resolve_audio)
+    return sound_part(_base64(data), block.format or AudioBlock(audio=data).format or "wav")
+
+
+def _bytes(number: int, resolve: Callable[[], IOBase]) -> bytes:
+    # Not by its as_base64=, which leaves an open file as it is.
     try:
-        data: IOBase = resolve(as_base64=True)
-        encoded: bytes = data.read()
-        return encoded.decode("ascii")
+        data: bytes = resolve().read()
     except (OSError, ValueError) as error:
         raise MisuseError(reason=f"message {number} cannot be sent: {error}") from error
+    return data
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
 
 
 def _thoughts(blocks: Iterable[ContentBlock]) -> list[ThinkingBlock]:

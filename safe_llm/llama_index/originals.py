@@ -40,6 +40,8 @@ def sorted_words(owner: str, values: Mapping[str, Any], fields: Collection[str])
     given = {name: one for name, one in values.items() if one is not None or name not in _NOT_GIVEN}
     of_calls = dict(given.pop("generate_kwargs", {}))
     of_the_model = dict(given.pop("model_kwargs", {}))
+    if "verbose" in of_the_model:  # there it counts for more, as n_ctx does
+        given["verbose"] = of_the_model.pop("verbose")
     for place in (given, of_the_model):
         for name in [one for one in place if _is_of_calls(one, fields)]:
             _put(of_calls, name, place.pop(name))

@@ -169,6 +169,11 @@ def test_the_context_of_the_library_is_as_wide_as_the_original_makes_it() -> Non
     assert parameters(llama(context_window=100, model_kwargs={"n_ctx": 200}))["n_ctx"] == 800
 
 
+def test_model_kwargs_count_for_more_than_the_fields_as_in_the_original() -> None:
+    assert not llama(verbose=True, model_kwargs={"verbose": False}).verbose
+    assert library_parameters(context_window=100, model_kwargs={"n_ctx": 200}) == {"n_ctx": 200}
+
+
 def test_what_a_chat_of_the_model_needs_goes_to_the_engine() -> None:
     llm = llama(mmproj="/nowhere/mmproj.gguf", model_kwargs={"chat_format": "chatml"})
     assert parameters(llm)["mmproj"] == "/nowhere/mmproj.gguf"

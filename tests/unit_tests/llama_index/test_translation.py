@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+SOUND = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0"  # the head of a wav file
 PNG_URL = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
 PLAIN = Request(limits=Limits())
 USAGE = Usage(prompt_tokens=7, completion_tokens=2, cached_tokens=3)
@@ -94,12 +96,17 @@ def test_a_role_is_one_that_chat_templates_know(role: str, known: str) -> None:
     assert to_openai([message]) == [{"role": known, "content": "hi"}]
 
 
-def test_what_no_engine_takes_is_refused_with_the_number_of_its_message() -> None:
+def test_what_no_engine_takes_is_refused_with_the_number_of_its_message(tmp_path: Path) -> None:
     assert "message 1 has the role 'function'" in refusal(ChatMessage("x", role="function"))
     document = ChatMessage(blocks=[DocumentBlock(data=b"x", document_mimetype="text/plain")])
     assert "message 1 has content of type 'document'" in refusal(document)
     unknown = ChatMessage(blocks=[ImageBlock(image=b"no image at all")])
     assert "message 1 has an image of unknown type" in refusal(unknown)
+    gone = tmp_path / "gone"
+    gone.touch()
+    vanished = ChatMessage(blocks=[ImageBlock(path=gone)])
+    gone.unlink()
+    assert "message 1 cannot be sent: [Errno 2]" in refusal(vanished)
     empty = ChatMessage(blocks=[ImageBlock(image=b"", image_mimetype="image/png")])
     assert "message 1 cannot be sent" in refusal(empty)
     with pytest.raises(MisuseError, match="there is no message"):
@@ -121,6 +128,7 @@ def test_images_are_sent_as_they_are_given(tmp_path: Path) -> None:
         ImageBlock(path=tmp_path / "image"),
         ImageBlock(url="https://example.org/a.png"),
         ImageBlock(url=PNG_URL),
+        ImageBlock(image=BytesIO(PNG)),
     ]
     (message,) = to_openai([ChatMessage(blocks=[TextBlock(text="see"), *blocks])])
     images = [part["image_url"] for part in message["content"][1:]]
@@ -130,14 +138,31 @@ def test_images_are_sent_as_they_are_given(tmp_path: Path) -> None:
         {"url": PNG_URL},
         {"url": "https://example.org/a.png"},
         {"url": PNG_URL},
+        {"url": PNG_URL},
     ]
     assert message["content"][0] == {"type": "text", "text": "see"}
 
 
 def test_a_sound_is_sent_with_its_format() -> None:
-    (message,) = to_openai([ChatMessage(blocks=[AudioBlock(audio=b"sound", format="mp3")])])
-    sound = {"data": base64.b64encode(b"sound").decode(), "format": "mp3"}
-    assert message["content"] == [{"type": "input_audio", "input_audio": sound}]
+    encoded = base64.b64encode(SOUND).decode()
+    blocks = [
+        AudioBlock(audio=SOUND, format="mp3"),
+        AudioBlock(audio=BytesIO(SOUND)),
+        AudioBlock(url=f"data:audio/wav;base64,{encoded}"),
+    ]
+    (message,) = to_openai([ChatMessage(blocks=blocks)])
+    assert [one["type"] for one in message["content"]] == ["input_audio"] * 3
+    assert [one["input_audio"] for one in message["content"]] == [
+        {"data": encoded, "format": "mp3"},
+        {"data": encoded, "format": "wav"},
+        {"data": encoded, "format": "wav"},
+    ]
+
+
+def test_a_sound_elsewhere_is_refused_and_not_fetched() -> None:
+    """LlamaIndex would fetch it in the event loop, and stop everybody in it for that long."""
+    elsewhere = AudioBlock(url="http://localhost:1/far.mp3")
+    assert "has a sound at http://localhost:1/far.mp3" in refusal(ChatMessage(blocks=[elsewhere]))
 
 
 def test_calls_replies_and_thoughts_stand_where_templates_look_for_them() -> None:
