@@ -31,6 +31,7 @@ AT_ONCE = 2048  # tokens in one batch: what it needs stays in the processor's ca
 TURNS = 4  # gradients of so many batches are added up for one step
 POOL = 200  # conversations from which batches of like lengths are made
 SAVE_EVERY = 180.0  # seconds
+SHOW_EVERY = 20.0  # seconds
 AVERAGE = 0.99  # what is exported is a moving average of the weights
 WARM_UP = 40  # steps
 JUMP = 0.06  # how often a part of a conversation stands further off than it does
@@ -136,7 +137,7 @@ class Training:
         self.muon = Muon(matrices, MATRICES)
         self.adam = torch.optim.AdamW(others, OTHERS, (0.9, 0.98), weight_decay=0.0)
         self.average = {name: one.clone() for name, one in self.network.state_dict().items()}
-        self.steps, self.seconds, self.tokens = 0, 0.0, 0
+        self.steps, self.tokens = 0, 0
         if self._checkpoint.exists():
             self._load()
         elif begun is not None:
@@ -144,6 +145,9 @@ class Training:
         self.batches = Batches(seed + self.steps)
         # One batch a thread: two threads at one batch wait for each other where others compute too.
         self._workers = ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,))
+
+    def __str__(self) -> str:
+        return f"step {self.steps}, {self.tokens / 1e6:.2f} million tokens, rate x{self.scale:.2f}"
 
     @property
     def _checkpoint(self) -> Path:
@@ -202,7 +206,6 @@ class Training:
             "muon": self.muon.state,
             "adam": self.adam.state_dict(),
             "steps": self.steps,
-            "seconds": self.seconds,
             "tokens": self.tokens,
         }
         draft = self._checkpoint.with_suffix(".draft")
@@ -217,9 +220,7 @@ class Training:
         self.network.load_state_dict(state["network"])
         self.average, self.muon.state = state["average"], state["muon"]
         self.adam.load_state_dict(state["adam"])
-        self.steps, self.seconds, self.tokens = (
-            state[name] for name in ("steps", "seconds", "tokens")
-        )
+        self.steps, self.tokens = state["steps"], state["tokens"]
 
     def _begin_with(self, begun: Path) -> None:
         """Take the weights of another training, and nothing else of it."""
@@ -229,7 +230,7 @@ class Training:
 
 
 def main() -> None:
-    """Train until the time is over; what was trained before counts."""
+    """Train until enough was seen; what was trained before counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--million", type=float, default=20.0, help="tokens to learn from")
@@ -241,21 +242,13 @@ def main() -> None:
     training = Training(options.folder, options.million, options.seed, options.begun)
     saved = shown = time.monotonic()
     losses: list[float] = []
-    tokens = 0
     while training.share < 1.0:
-        began = time.monotonic()
         losses.append(training.step())
         now = time.monotonic()
-        training.seconds += now - began
-        if now - shown > 20:
-            rate = (training.tokens - tokens) / (now - shown)
-            mean = sum(losses) / len(losses)
-            sys.stdout.write(
-                f"{training.seconds / 60:.1f} min, step {training.steps}, {training.tokens / 1e6:.2f} million tokens, loss {mean:.4f},"
-                f" {rate:.0f} tokens/s, rate x{training.scale:.2f}\n"
-            )
+        if now - shown > SHOW_EVERY:
+            sys.stdout.write(f"{training}, loss {sum(losses) / len(losses):.4f}\n")
             sys.stdout.flush()
-            losses, shown, tokens = [], now, training.tokens
+            losses, shown = [], now
         if now - saved > SAVE_EVERY:
             training.save()
             saved = time.monotonic()
