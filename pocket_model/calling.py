@@ -266,23 +266,22 @@ def _looked_up(random: Random) -> Conversation:
 
 def none(random: Random) -> Conversation:
     """Tools are offered, and the question needs none of them."""
-    tools = tooling.some_tools(random, tooling.any_tool(random))
+    tool = tooling.any_tool(random)
+    tools = tooling.some_tools(random, tool)
     messages = chat.preface(random, 0.3)
     if random.random() < 0.15:
-        return talk(*_with_history(random, messages), tools=tools)
+        return talk(*messages, *_used_before(random, tool), tools=tools)
     for _ in range(random.choice((1, 1, 1, 2))):
         asked, said = random.choice(chat.SIMPLE)(random)
         messages += [user(asked), answer(said)]
     return talk(*messages, tools=tools)
 
 
-def _with_history(random: Random, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    tool = tooling.any_tool(random)
+def _used_before(random: Random, tool: Tool) -> list[dict[str, Any]]:
     used = tooling.use(random, tool)
     replied = tooling.reply_to(random, used)
     asked, said = random.choice(chat.SIMPLE)(random)
     return [
-        *messages,
         user(used.request),
         calls(used.call),
         reply(replied),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import socket
 import sys
 import tempfile
 import time
@@ -52,29 +53,31 @@ class Score:
 def served(model: Path) -> Iterator[httpx.Client]:
     """A client of a llama-server that has loaded the model, on a socket of its own."""
     with tempfile.TemporaryDirectory(prefix="pocket-") as folder:
-        socket = f"{folder}/s.sock"
+        path = f"{folder}/s.sock"
         worker = (sys.executable, "-m", "safe_llm.worker.llama_server")
         flags = ("--parallel", "1", "--threads", "1", "--ctx-size", "4096")
-        argv = (*worker, "-m", str(model), "--host", socket, *flags)
-        transport = httpx.HTTPTransport(uds=socket)
+        argv = (*worker, "-m", str(model), "--host", path, *flags)
+        transport = httpx.HTTPTransport(uds=path)
         with (
             safe_llm.spawn(argv),
             httpx.Client(transport=transport, base_url="http://engine", timeout=BOUND) as client,
         ):
-            _wait(client)
+            _wait(client, path)
             yield client
 
 
-def _wait(client: httpx.Client) -> None:
+def _wait(client: httpx.Client, path: str) -> None:
     until = time.monotonic() + BOUND
     while time.monotonic() < until:
-        try:
-            if client.get("/health").is_success:
-                return
-        except httpx.TransportError:
-            pass
+        if _listens(path) and client.get("/health").is_success:
+            return
         time.sleep(_PAUSE)
     raise TimeoutError(f"the server is not ready after {BOUND:.0f} s")
+
+
+def _listens(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as tried:
+        return tried.connect_ex(path) == 0
 
 
 def asked(client: httpx.Client, conversation: Conversation) -> tuple[Any, bool]:
@@ -83,7 +86,7 @@ def asked(client: httpx.Client, conversation: Conversation) -> tuple[Any, bool]:
     if conversation.tools:
         request |= {"tools": conversation.tools, "parallel_tool_calls": True}
     request["messages"] = [
-        _as_sent(one, number) for number, one in enumerate(conversation.messages[:-1])
+        as_sent(one, number) for number, one in enumerate(conversation.messages[:-1])
     ]
     choice = (
         client.post("/v1/chat/completions", json=request).raise_for_status().json()["choices"][0]
@@ -91,7 +94,8 @@ def asked(client: httpx.Client, conversation: Conversation) -> tuple[Any, bool]:
     return said(choice["message"]), choice["finish_reason"] != "length"
 
 
-def _as_sent(message: dict[str, Any], number: int) -> dict[str, Any]:
+def as_sent(message: dict[str, Any], number: int) -> dict[str, Any]:
+    """Return a message in the form that a server takes; ``number`` is its place."""
     sent = {**message, "content": unmarked(message["content"])}
     if "tool_calls" in sent:
         sent["tool_calls"] = [
