@@ -61,6 +61,8 @@ def tiny_reranker(directory: Path) -> Path:
     Weights are random: what it prefers means nothing, but it always prefers the same.
     """
     path = directory / "tiny-reranker.gguf"
+    if path.exists():  # an engine may have mapped it
+        return path
     writer = gguf.GGUFWriter(path, "qwen3")
     _add_shape(writer, layers=1, ctx=2048)
     writer.add_key_length(EMBEDDING_WIDTH // HEADS)

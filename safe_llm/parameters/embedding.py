@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from safe_llm.engines.leases import Leases
 from safe_llm.errors import MisuseError
@@ -38,7 +38,8 @@ class WholeTextsFields(EngineHolder):
     """What has an engine that reads each text in one piece: pooling it in pieces would be wrong.
 
     ``n_ctx`` is the longest text in tokens. Where it is not given it is what the model was trained
-    with, at most 2048; 0 is all of that.
+    with, at most 2048; 0 is all of that. What llama-server can read in pieces without harm (for
+    the last token of a model that has a cache) may be as long as the contexts of all its slots.
     """
 
     further_words: ClassVar[frozenset[str]] = EngineHolder.further_words - _OF_OTHER_WORK
@@ -72,7 +73,9 @@ class WholeTextsFields(EngineHolder):
 
 
 class RankingFields(WholeTextsFields):
-    """What has an engine that says how well a text answers another."""
+    """What has an engine that says how well a text answers another: a llama-server."""
+
+    engine_kind: str = Field(default="llama-server", alias="engine")
 
     def _for_the_work(self) -> Mapping[str, Any]:
         if isinstance(self.client, Leases):
