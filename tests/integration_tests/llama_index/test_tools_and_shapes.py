@@ -20,7 +20,7 @@ from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel, Field
 
 from safe_llm import MisuseError
-from tests.engine_kinds import becomes_idle
+from tests.engine_kinds import tokens_predicted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +46,13 @@ class Weather(BaseModel):
     is_windy: bool
 
 
+class Essay(BaseModel):
+    """What a model that means nothing never comes to the end of."""
+
+    text: str
+
+
+FOREVER: dict[str, Any] = {"max_tokens": 8000}
 ABOUT = PromptTemplate("Tell of {name}.")
 
 
@@ -188,10 +195,21 @@ def test_a_shape_that_was_cut_off_says_so(pocket: LlamaCPP) -> None:
 
 
 def test_a_shape_that_is_left_while_it_grows_ends_its_work(llm: LlamaCPP) -> None:
-    wide = {"max_tokens": 15_000}
-    for _ in llm.stream_structured_predict(City, ABOUT, llm_kwargs=wide, name="Oslo"):
+    before = tokens_predicted(llm.engine)
+    for _ in llm.stream_structured_predict(Essay, ABOUT, llm_kwargs=FOREVER, name="Oslo"):
         break
-    assert becomes_idle(llm.engine)
+    assert tokens_predicted(llm.engine) < before + FOREVER["max_tokens"]
+
+
+@pytest.mark.asyncio
+async def test_a_shape_that_a_task_leaves_while_it_grows_ends_its_work(llm: LlamaCPP) -> None:
+    before = tokens_predicted(llm.engine)
+    asked = {"llm_kwargs": FOREVER, "name": "Oslo"}
+    growing: Any = await llm.astream_structured_predict(Essay, ABOUT, **asked)
+    await anext(growing)
+    await growing.aclose()
+    after = await asyncio.to_thread(tokens_predicted, llm.engine)
+    assert after < before + FOREVER["max_tokens"]
 
 
 # -- a query engine
