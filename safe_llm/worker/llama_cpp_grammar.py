@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import llama_cpp
+from llama_cpp import llama_grammar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,7 @@ _DEEPEST = 5_000
 _MOST_RULES = 20_000
 _MOST_REPETITIONS = 10_000  # llama.cpp refuses most above 2,000, but only once they are written out
 _COUNTS = frozenset({"minLength", "maxLength", "minItems", "maxItems"})
+_SURROGATES = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _QUANTIFIER = re.compile(r"\{\s*(\d*)\s*,?\s*(\d*)\s*\}")
 
 
@@ -32,9 +34,19 @@ def from_schema(schema: Any) -> llama_cpp.LlamaGrammar:
     """Return the grammar of a JSON schema."""
     try:
         _check_repetitions(schema)
-        return llama_cpp.LlamaGrammar.from_json_schema(json.dumps(schema))
+        text = llama_grammar.json_schema_to_gbnf(json.dumps(schema))
     except Exception as error:  # an AssertionError for most of what it does not know
         raise ValueError(f"json_schema: {str(error) or type(error).__name__}") from error
+    return from_text(_SURROGATES.sub(_code_point, text))
+
+
+def _code_point(pair: re.Match[str]) -> str:
+    """Return the escape of the one character that two halves stand for.
+
+    The library writes an emoji as JSON's two halves; to llama.cpp each would be a character.
+    """
+    high, low = (int(half, 16) for half in pair.groups())
+    return f"\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08X}"
 
 
 def check(model: llama_cpp.Llama, grammar: llama_cpp.LlamaGrammar) -> None:
