@@ -108,6 +108,7 @@ _BY_STATUS: dict[int, type[ours.RemoteError]] = {
     403: ModelForbidden,
     404: ModelAbsent,
     429: ModelBusy,
+    501: ModelRefused,  # such as ranks of a server that makes none: no retry will help
 }
 _SERVER_FAILURES = 500  # from here on HTTP blames the server, below it the request
 

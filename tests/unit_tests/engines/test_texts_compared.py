@@ -6,11 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from langchain_core.exceptions import ModelInvalidRequestError
 
 from safe_llm.engines.base import Ranked
 from safe_llm.engines.http import remote_error
 from safe_llm.engines.llama_server_answers import read_ranks
 from safe_llm.errors import PromptTooLong, ProtocolViolation
+from safe_llm.langchain.model_errors import as_model_error
 
 
 def scores(*pairs: tuple[int, float]) -> dict[str, Any]:
@@ -62,3 +64,4 @@ def test_a_server_that_does_not_rank_says_what_would() -> None:
     error = refused(501, "This server does not support reranking. Start it with `--reranking`")
     assert error.status == 501
     assert "LlamaCppRerank" in error.hint
+    assert isinstance(as_model_error(error), ModelInvalidRequestError)  # which nobody retries
