@@ -12,9 +12,10 @@ _FILE = Path(__file__).with_name("pocket.gguf")
 def pocket_model() -> Path:
     """Return the path of the pocket model, a chat model of 3 MB that calls tools.
 
-    It is there to try things and to test them: it greets, knows a few facts, copies arguments of
-    tools from the prompt to the letter, and fills JSON schemas (docs/reference/pocket-model.md
-    says how well). Raises ``ModelFileInvalid`` where the installation has lost the file.
+    It is there to try things and to test them: it greets, knows a few facts, copies values of the
+    prompt into arguments of tools, and fills simple JSON schemas. It is often wrong:
+    docs/reference/pocket-model.md says how often. Raises ``ModelFileInvalid`` where the
+    installation has lost the file.
     """
     if not _FILE.is_file():
         raise ModelFileInvalid(
