@@ -61,7 +61,7 @@ def _typed(value: Any) -> str:
 
 _EMBEDDINGS = "this class completes text; embeddings are another class's work"
 _PYTHON_OBJECT = "an object of this process cannot work inside the engine's"
-_CHAT = "this class completes text and applies no chat template"
+_CHAT = "a ChatLlamaCpp applies a chat template, and has chat_format= of its own"
 _OLD_FORMAT = "a GGUF file says it itself"
 
 LLAMA: Mapping[str, Destination] = {
@@ -80,7 +80,7 @@ LLAMA: Mapping[str, Destination] = {
     "attention_type": Nowhere(_EMBEDDINGS, default=-1),
     "embedding": Nowhere(_EMBEDDINGS, default=False),
     "chat_format": Nowhere(_CHAT),
-    "chat_handler": Nowhere(_CHAT),
+    "chat_handler": Nowhere(f"{_PYTHON_OBJECT}; a ChatLlamaCpp takes images with mmproj="),
     "draft_model": Nowhere(f"{_PYTHON_OBJECT}; server_args takes llama-server's --model-draft"),
     "tokenizer": Nowhere(f"{_PYTHON_OBJECT}; the model's own tokenizer is used"),
     "spm_infill": Nowhere("suffix is appended; nothing is filled in between", default=False),
