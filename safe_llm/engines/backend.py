@@ -62,7 +62,7 @@ class Backend(Protocol):
     async def converse(self, body: Mapping[str, Any], limits: Limits, emit: EmitChat) -> None:
         """Answer one conversation, handing each piece to ``emit``."""
 
-    async def embed(self, texts: Sequence[str], limits: Limits) -> Embeddings:
+    async def embed(self, texts: Sequence[str], limits: Limits, *, normalize: bool) -> Embeddings:
         """Return one vector for each text."""
         ...
 

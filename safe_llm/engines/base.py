@@ -207,11 +207,16 @@ class Engine(Protocol):
         """Answer a conversation piece by piece, for a thread or for a task."""
         ...
 
-    def embed(self, texts: Sequence[str], limits: Limits) -> Embeddings:
-        """Return one vector for each text. The engine must have been made for ``embedding``."""
+    def embed(self, texts: Sequence[str], limits: Limits, *, normalize: bool = True) -> Embeddings:
+        """Return one vector for each text, of length one if they are to be normalised.
+
+        The engine must have been made for ``embedding``.
+        """
         ...
 
-    async def embed_async(self, texts: Sequence[str], limits: Limits) -> Embeddings:
+    async def embed_async(
+        self, texts: Sequence[str], limits: Limits, *, normalize: bool = True
+    ) -> Embeddings:
         """As ``embed()``, for a task."""
         ...
 

@@ -60,8 +60,10 @@ async def _chat(engine: Backend, body: Mapping[str, Any], limits: Limits) -> Cha
     return whole_answer(pieces)
 
 
-async def _embed(engine: Backend, texts: Sequence[str], limits: Limits) -> Embeddings:
-    return await engine.embed(texts, limits)
+async def _embed(
+    engine: Backend, texts: Sequence[str], limits: Limits, *, normalize: bool
+) -> Embeddings:
+    return await engine.embed(texts, limits, normalize=normalize)
 
 
 async def _rerank(
@@ -143,13 +145,15 @@ class Lease:
         engine = self._mine().engine
         return self._stream(engine, partial(engine.converse, body, limits))
 
-    def embed(self, texts: Sequence[str], limits: Limits) -> Embeddings:
+    def embed(self, texts: Sequence[str], limits: Limits, *, normalize: bool = True) -> Embeddings:
         """Return one vector for each text."""
-        return self._wait_for(_embed, texts, limits)
+        return self._wait_for(_embed, texts, limits, normalize=normalize)
 
-    async def embed_async(self, texts: Sequence[str], limits: Limits) -> Embeddings:
+    async def embed_async(
+        self, texts: Sequence[str], limits: Limits, *, normalize: bool = True
+    ) -> Embeddings:
         """As ``embed``, for a task."""
-        return await self._submit(_embed, texts, limits).result_async()
+        return await self._submit(_embed, texts, limits, normalize=normalize).result_async()
 
     def rerank(self, query: str, documents: Sequence[str], limits: Limits) -> tuple[Ranked, ...]:
         """Return all documents, the best first."""

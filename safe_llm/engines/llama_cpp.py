@@ -117,9 +117,9 @@ class LlamaCppPython:
         async with self.session.call(limits) as (member, _):
             return read_description(member.program.model, self.spec.name)
 
-    async def embed(self, texts: Sequence[str], limits: Limits) -> Embeddings:
+    async def embed(self, texts: Sequence[str], limits: Limits, *, normalize: bool) -> Embeddings:
         """Return one vector for each text."""
-        asked = {"texts": list(texts), "normalize": True}
+        asked = {"texts": list(texts), "normalize": normalize}
         answer = await self._answer("embed", asked, limits)
         vectors, usage = answer.get("vectors") or [], answer.get("usage")
         return checked_embeddings(vectors, len(texts), peer=self.spec.name, usage=usage)

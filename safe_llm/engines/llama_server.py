@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _DEATH_GRACE = 0.5  # a connection that broke may be the first sign of a process that has died
 _UNIX = "unix:"
+_ANY_LENGTH = {"embd_normalize": -1}  # of its vectors; unasked it makes that one
 
 
 class LlamaServer:
@@ -152,10 +153,11 @@ class LlamaServer:
             self._described = described
         return described
 
-    async def embed(self, texts: Sequence[str], limits: Limits) -> Embeddings:
+    async def embed(self, texts: Sequence[str], limits: Limits, *, normalize: bool) -> Embeddings:
         """Return one vector for each text."""
+        asked = {"input": list(texts)} if normalize else {"input": list(texts), **_ANY_LENGTH}
         async with self.session.call(limits), self._explaining():
-            answer = await self._http().post(EMBEDDINGS_PATH, {"input": list(texts)})
+            answer = await self._http().post(EMBEDDINGS_PATH, asked)
         return read_embeddings(answer, len(texts), peer=self.spec.name)
 
     async def rerank(

@@ -8,8 +8,7 @@ from langchain_core.embeddings import Embeddings
 from pydantic import model_validator
 
 from safe_llm.langchain.model_errors import as_model_errors
-from safe_llm.observers.watching import follow_the_caller
-from safe_llm.parameters.embedding import EmbeddingFields, requests_for, warn_of_other_work
+from safe_llm.parameters.embedding import EmbeddingFields, warn_of_other_work
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -26,10 +25,12 @@ class LlamaCppEmbeddings(EmbeddingFields, Embeddings):
     - ``pooling``: ``"mean"``, ``"cls"`` or ``"last"``; by itself what the model file says, and
       ``"mean"`` where it says nothing;
     - ``n_ctx``: the longest text in tokens; by itself what the model was trained with, at most
-      2048, and 0 is all of that.
+      2048, and 0 is all of that;
+    - ``normalize``: false gives vectors of any length, as the original does;
+    - ``query_prefix``, ``document_prefix``: what the model wants before a text, as its card says.
 
-    Constructing one starts nothing and opens no file. Many texts go in requests of 64, each of them
-    inside ``limits`` and ``timeout``.
+    Constructing one starts nothing and opens no file. Many texts go in requests of at most 64, each
+    of them inside ``limits`` and ``timeout``.
 
     Raises ``CallFailed`` and ``StartupFailed`` errors that are also LangChain's ``ModelError``
     (``PromptTooLong`` with both numbers for a text that does not fit into ``n_ctx``: nothing is
@@ -54,28 +55,16 @@ class LlamaCppEmbeddings(EmbeddingFields, Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return a vector for each text."""
-        follow_the_caller(verbose=self.verbose)
-        vectors: list[list[float]] = []
-        with as_model_errors():
-            for part in requests_for(texts):
-                made = self.engine.embed(part, self._call_limits())
-                vectors += [list(one) for one in made.vectors]
-        return vectors
+        return self._vectors(texts, self.document_prefix)
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """As ``embed_documents``, for a task; cancelling it cancels the work."""
-        follow_the_caller(verbose=self.verbose)
-        vectors: list[list[float]] = []
-        with as_model_errors():
-            for part in requests_for(texts):
-                made = await self.engine.embed_async(part, self._call_limits())
-                vectors += [list(one) for one in made.vectors]
-        return vectors
+        return await self._vectors_async(texts, self.document_prefix)
 
     def embed_query(self, text: str) -> list[float]:
         """Return the vector of a text."""
-        return self.embed_documents([text])[0]
+        return self._vectors([text], self.query_prefix)[0]
 
     async def aembed_query(self, text: str) -> list[float]:
         """As ``embed_query``, for a task."""
-        return (await self.aembed_documents([text]))[0]
+        return (await self._vectors_async([text], self.query_prefix))[0]

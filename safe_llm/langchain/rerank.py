@@ -8,8 +8,7 @@ from langchain_core.documents.compressor import BaseDocumentCompressor
 from pydantic import Field
 
 from safe_llm.langchain.model_errors import as_model_errors
-from safe_llm.observers.watching import follow_the_caller
-from safe_llm.parameters.embedding import RankingFields, check_text
+from safe_llm.parameters.embedding import RankingFields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,13 +43,13 @@ class LlamaCppRerank(RankingFields, BaseDocumentCompressor):
         self, documents: Sequence[str | Document], query: str, *, top_n: int | None = None
     ) -> list[dict[str, Any]]:
         """Return ``index`` and ``relevance_score`` of the best ``top_n`` documents."""
-        return _plain(self._ranked(documents, query)[: top_n or self.top_n])
+        return _plain(self._ranks(query, _texts(documents))[: top_n or self.top_n])
 
     async def arerank(
         self, documents: Sequence[str | Document], query: str, *, top_n: int | None = None
     ) -> list[dict[str, Any]]:
         """As ``rerank``, for a task; cancelling it cancels the work."""
-        return _plain((await self._aranked(documents, query))[: top_n or self.top_n])
+        return _plain((await self._ranks_async(query, _texts(documents)))[: top_n or self.top_n])
 
     def compress_documents(
         self,
@@ -60,7 +59,7 @@ class LlamaCppRerank(RankingFields, BaseDocumentCompressor):
     ) -> Sequence[Document]:
         """Return the best ``top_n`` documents, the best first."""
         del callbacks
-        return _scored(documents, self._ranked(documents, query)[: self.top_n])
+        return _scored(documents, self._ranks(query, _texts(documents))[: self.top_n])
 
     async def acompress_documents(
         self,
@@ -70,27 +69,10 @@ class LlamaCppRerank(RankingFields, BaseDocumentCompressor):
     ) -> Sequence[Document]:
         """As ``compress_documents``, for a task; cancelling it cancels the work."""
         del callbacks
-        return _scored(documents, (await self._aranked(documents, query))[: self.top_n])
-
-    def _ranked(self, documents: Sequence[str | Document], query: str) -> Sequence[Ranked]:
-        texts = _texts(documents, query)
-        if not texts:
-            return ()
-        follow_the_caller(verbose=self.verbose)
-        with as_model_errors():
-            return self.engine.rerank(query, texts, self._call_limits())
-
-    async def _aranked(self, documents: Sequence[str | Document], query: str) -> Sequence[Ranked]:
-        texts = _texts(documents, query)
-        if not texts:
-            return ()
-        follow_the_caller(verbose=self.verbose)
-        with as_model_errors():
-            return await self.engine.rerank_async(query, texts, self._call_limits())
+        return _scored(documents, (await self._ranks_async(query, _texts(documents)))[: self.top_n])
 
 
-def _texts(documents: Iterable[str | Document], query: str) -> list[str]:
-    check_text(query, "the query")
+def _texts(documents: Iterable[str | Document]) -> list[str]:
     return [one if isinstance(one, str) else one.page_content for one in documents]
 
 

@@ -7,17 +7,14 @@ and opens no file. What is asynchronous never blocks the event loop.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from pydantic import Field, SecretStr, model_validator
 
 from safe_llm.llama_index.fields import as_objects
-from safe_llm.observers.watching import follow_the_caller
-from safe_llm.parameters.embedding import TEXTS_A_REQUEST, EmbeddingFields, requests_for
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from safe_llm.parameters.embedding import EmbeddingFields
+from safe_llm.parameters.texts import TEXTS_A_REQUEST, check_texts
 
 _BATCHES_AT_ONCE = 4
 """LlamaIndex would ask for all at once: the last of a thousand would spend its limits in a queue,
@@ -37,7 +34,10 @@ class LlamaCppEmbedding(EmbeddingFields, BaseEmbedding):
       ``"mean"`` where it says nothing;
     - ``n_ctx``: the longest text in tokens; by itself what the model was trained with, at most
       2048, and 0 is all of that;
-    - ``embed_batch_size``: texts of one request, each of them inside ``limits`` and ``timeout``.
+    - ``normalize``: false gives vectors of any length;
+    - ``query_prefix``, ``document_prefix``: what the model wants before a text, as its card says;
+    - ``embed_batch_size``: at most so many texts go in one request, and each request is inside
+      ``limits`` and ``timeout``.
 
     The process is started by the first call, or by ``start()``. Cancelling a task cancels its work.
 
@@ -71,14 +71,14 @@ class LlamaCppEmbedding(EmbeddingFields, BaseEmbedding):
         self, texts: list[str], show_progress: bool = False, **kwargs: Any
     ) -> list[list[float]]:
         """Return a vector for each text; asks nothing where one of them is empty."""
-        requests_for(texts)
+        check_texts(texts)
         return super().get_text_embedding_batch(texts, show_progress, **kwargs)
 
     async def aget_text_embedding_batch(
         self, texts: list[str], show_progress: bool = False, **kwargs: Any
     ) -> list[list[float]]:
         """As ``get_text_embedding_batch()``, for a task, with a few requests at a time."""
-        requests_for(texts)
+        check_texts(texts)
         ahead = self.embed_batch_size * max(self.num_workers or 0, _BATCHES_AT_ONCE)
         vectors: list[list[float]] = []
         for start in range(0, len(texts), ahead):
@@ -86,29 +86,20 @@ class LlamaCppEmbedding(EmbeddingFields, BaseEmbedding):
             vectors += await super().aget_text_embedding_batch(part, show_progress, **kwargs)
         return vectors
 
-    def _get_text_embeddings(self, texts: Sequence[str]) -> list[list[float]]:
-        follow_the_caller(verbose=self.verbose)
-        vectors: list[list[float]] = []
-        for part in requests_for(texts):
-            vectors += map(list, self.engine.embed(part, self._call_limits()).vectors)
-        return vectors
+    def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        return self._vectors(texts, self.document_prefix)
 
-    async def _aget_text_embeddings(self, texts: Sequence[str]) -> list[list[float]]:
-        follow_the_caller(verbose=self.verbose)
-        vectors: list[list[float]] = []
-        for part in requests_for(texts):
-            made = await self.engine.embed_async(part, self._call_limits())
-            vectors += map(list, made.vectors)
-        return vectors
+    async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        return await self._vectors_async(texts, self.document_prefix)
 
     def _get_text_embedding(self, text: str) -> list[float]:
-        return self._get_text_embeddings([text])[0]
+        return self._vectors([text], self.document_prefix)[0]
 
     async def _aget_text_embedding(self, text: str) -> list[float]:
-        return (await self._aget_text_embeddings([text]))[0]
+        return (await self._vectors_async([text], self.document_prefix))[0]
 
     def _get_query_embedding(self, query: str) -> list[float]:
-        return self._get_text_embeddings([query])[0]
+        return self._vectors([query], self.query_prefix)[0]
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
-        return (await self._aget_text_embeddings([query]))[0]
+        return (await self._vectors_async([query], self.query_prefix))[0]

@@ -1,4 +1,4 @@
-"""Texts that become vectors or ranks: which can, how many at a time, on what kind of engine."""
+"""What makes vectors of texts, or ranks them: on what kind of engine, one request after another."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from safe_llm.engines.base import Ranked
 from safe_llm.engines.leases import Leases
 from safe_llm.errors import MisuseError
+from safe_llm.observers.watching import follow_the_caller
 from safe_llm.parameters.destinations import Nowhere, warn_of_the_meaningless
 from safe_llm.parameters.holding import EngineHolder
 from safe_llm.parameters.model_file import said_by, tensors_of, trained_context
+from safe_llm.parameters.texts import check_text, check_texts, requests_for
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from safe_llm.parameters.destinations import Destination
-
-TEXTS_A_REQUEST = 64
-"""So many keep an engine's slots busy, and each request of them is well inside its limits."""
 
 _LARGEST_DEFAULT_CONTEXT = 2048
 """Tokens, where nobody says: each of them takes memory of the size of the vocabulary."""
@@ -65,11 +65,14 @@ class WholeTextsFields(EngineHolder):
         With a cache for each, llama-server (b11549) reads texts of different lengths in pieces of
         equal length, and its vector of a text is that of its last piece.
         """
+        wanted: dict[str, Any] = {"kv_unified": True}
+        if self.n_threads and "n_threads_batch" not in self.model_kwargs:
+            wanted["n_threads_batch"] = self.n_threads  # reading a text is all that is done here
         context = self._context()
         if context is None:
-            return {"kv_unified": True}
+            return wanted
         batch = max(self.n_batch or 0, context)
-        return {"kv_unified": True, "n_batch": batch, "n_ubatch": batch}
+        return {**wanted, "n_batch": batch, "n_ubatch": batch}
 
 
 class RankingFields(WholeTextsFields):
@@ -81,6 +84,36 @@ class RankingFields(WholeTextsFields):
         if isinstance(self.client, Leases):
             _check_head(self.model_path)
         return {**super()._for_the_work(), "rerank": True}
+
+    def _ranks(self, query: str, texts: Sequence[str]) -> list[Ranked]:
+        """Return all texts, the best first; an empty one is as good an answer as another."""
+        check_text(query, "the query")
+        follow_the_caller(verbose=self.verbose)
+        found: list[Ranked] = []
+        with self._framework_errors():
+            for part in requests_for(texts):
+                found += _after(len(found), self.engine.rerank(query, part, self._call_limits()))
+        return _best_first(found)
+
+    async def _ranks_async(self, query: str, texts: Sequence[str]) -> list[Ranked]:
+        """As ``_ranks``, for a task."""
+        check_text(query, "the query")
+        follow_the_caller(verbose=self.verbose)
+        found: list[Ranked] = []
+        with self._framework_errors():
+            for part in requests_for(texts):
+                ranked = await self.engine.rerank_async(query, part, self._call_limits())
+                found += _after(len(found), ranked)
+        return _best_first(found)
+
+
+def _after(start: int, ranked: Iterable[Ranked]) -> list[Ranked]:
+    return [Ranked(start + one.index, one.score) for one in ranked]
+
+
+def _best_first(found: Iterable[Ranked]) -> list[Ranked]:
+    """Sort what came of several requests: each score is of one text, whatever stood beside it."""
+    return sorted(found, key=lambda one: (-one.score, one.index))
 
 
 def _check_head(model_path: str) -> None:
@@ -97,10 +130,14 @@ class EmbeddingFields(WholeTextsFields):
     """What has an engine that makes one vector of each text.
 
     ``pooling`` is what the model file says, and "mean" where it says none: without any, llama.cpp
-    gives a vector for each token.
+    gives a vector for each token. ``query_prefix`` and ``document_prefix`` are put before a text,
+    as many models want it; what is empty without its prefix is empty.
     """
 
     pooling: str | None = None
+    normalize: bool = True
+    query_prefix: str = ""
+    document_prefix: str = ""
 
     @model_validator(mode="after")
     def _check_pooling(self) -> Self:
@@ -116,6 +153,29 @@ class EmbeddingFields(WholeTextsFields):
         pooling = self.pooling or _default_pooling(self._said())
         return wanted if pooling is None else {**wanted, "pooling": pooling}
 
+    def _vectors(self, texts: Sequence[str], prefix: str) -> list[list[float]]:
+        """Return a vector for each text, in their order; asks nothing where one is none."""
+        check_texts(texts)
+        follow_the_caller(verbose=self.verbose)
+        vectors: list[list[float]] = []
+        with self._framework_errors():
+            for part in requests_for([prefix + text for text in texts]):
+                made = self.engine.embed(part, self._call_limits(), normalize=self.normalize)
+                vectors += map(list, made.vectors)
+        return vectors
+
+    async def _vectors_async(self, texts: Sequence[str], prefix: str) -> list[list[float]]:
+        """As ``_vectors``, for a task; cancelling it cancels the work."""
+        check_texts(texts)
+        follow_the_caller(verbose=self.verbose)
+        vectors: list[list[float]] = []
+        with self._framework_errors():
+            for part in requests_for([prefix + text for text in texts]):
+                limits = self._call_limits()
+                made = await self.engine.embed_async(part, limits, normalize=self.normalize)
+                vectors += map(list, made.vectors)
+        return vectors
+
 
 def _default_pooling(said: Mapping[str, Any]) -> str | None:
     own = said.get(f"{said.get('general.architecture')}.pooling_type", _NO_POOLING)
@@ -125,28 +185,3 @@ def _default_pooling(said: Mapping[str, Any]) -> str | None:
 def warn_of_other_work(values: Mapping[str, Any], frames_to_the_user: int) -> None:
     """Warn by name of what means something to a text, and nothing to its vector."""
     warn_of_the_meaningless(values, _MEANINGLESS, frames_to_the_user)
-
-
-def requests_for(texts: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the texts in their order, as many at a time as go into one request.
-
-    Raises ``MisuseError`` for a text that is none, before anything is asked.
-    """
-    for number, text in enumerate(texts):
-        check_text(text, f"text {number} of {len(texts)}")
-    return _parts(texts)
-
-
-def check_text(text: object, name: str) -> None:
-    """Raise ``MisuseError`` for what is no text, or an empty one."""
-    if isinstance(text, str) and text:
-        return
-    raise MisuseError(
-        reason=f"{name} is {'empty' if text == '' else f'a {type(text).__name__}'}",
-        hint="nothing has no meaning to compare: leave it out",
-    )
-
-
-def _parts(texts: Sequence[str]) -> Iterator[list[str]]:
-    for start in range(0, len(texts), TEXTS_A_REQUEST):
-        yield list(texts[start : start + TEXTS_A_REQUEST])

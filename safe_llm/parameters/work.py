@@ -1,7 +1,7 @@
 """What a class needs of its engine for its work, in the words of each kind of engine.
 
 One vocabulary for both: ``chat_format``, ``chat_template``, ``mmproj``, ``embedding``, ``pooling``,
-``kv_unified``, ``rerank``. Opens no file.
+``kv_unified``, ``n_threads_batch``, ``rerank``. Opens no file.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _SERVERS_WORDS = {"chat_format": "chat_template"}
 _AS_THE_LIBRARY_DOES = ("kv_unified",)
+_AS_A_SERVER_DOES = ("n_threads_batch",)  # it is n_threads, unless it is given
 _ONLY_A_SERVER_HAS = ("chat_template", "rerank")
 _POOLINGS = {
     "none": 0,
@@ -27,7 +28,8 @@ _POOLINGS = {
 
 def for_a_server(work: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters as ``llama_server_flags`` names them."""
-    return {_SERVERS_WORDS.get(name, name): value for name, value in work.items()}
+    wanted = {name: value for name, value in work.items() if name not in _AS_A_SERVER_DOES}
+    return {_SERVERS_WORDS.get(name, name): value for name, value in wanted.items()}
 
 
 def for_the_library(work: Mapping[str, Any]) -> dict[str, Any]:

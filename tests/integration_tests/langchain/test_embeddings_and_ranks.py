@@ -77,6 +77,27 @@ def test_a_thousand_texts_keep_their_order(embedder: LlamaCppEmbeddings) -> None
         assert vectors[number] == pytest.approx(vectors[number % 3], abs=1e-4)
 
 
+def test_a_vector_may_have_the_length_that_the_model_gives_it(
+    embedder: LlamaCppEmbeddings,
+) -> None:
+    raw = embedder.model_copy(update={"normalize": False}).embed_documents(THREE)
+    lengths = [math.hypot(*one) for one in raw]
+    assert not [length for length in lengths if math.isclose(length, 1.0, abs_tol=0.1)]
+    for one, length, normal in zip(raw, lengths, embedder.embed_documents(THREE), strict=True):
+        assert [value / length for value in one] == pytest.approx(normal, abs=1e-4)
+
+
+def test_a_prefix_stands_before_each_text_of_its_kind(embedder: LlamaCppEmbeddings) -> None:
+    said = {"query_prefix": "query: ", "document_prefix": "passage: "}
+    one = embedder.model_copy(update=said)
+    plain = embedder.embed_documents(["query: tea", "passage: tea"])
+    assert one.embed_query("tea") == pytest.approx(plain[0], abs=1e-4)
+    assert one.embed_documents(["tea"])[0] == pytest.approx(plain[1], abs=1e-4)
+    assert asyncio.run(one.aembed_query("tea")) == pytest.approx(plain[0], abs=1e-4)
+    with pytest.raises(MisuseError, match="text 0 of 1 is empty"):
+        one.embed_query("")
+
+
 def test_nothing_becomes_nothing(embedder: LlamaCppEmbeddings) -> None:
     assert embedder.embed_documents([]) == []
 
@@ -196,6 +217,20 @@ def test_two_hundred_documents_are_ranked_in_one_call(reranker: LlamaCppRerank) 
     texts = [f"{text} {number}" for number in range(67) for text in THREE]
     ranked = reranker.rerank(texts, "why", top_n=500)
     assert sorted(one["index"] for one in ranked) == list(range(201))
+
+
+def test_more_documents_than_go_into_a_request_are_ranked_together(
+    reranker: LlamaCppRerank,
+) -> None:
+    texts = [f"{THREE[number % 3]} {number}" for number in range(150)]
+    ranked = reranker.rerank(texts, "why", top_n=len(texts))
+    assert sorted(one["index"] for one in ranked) == list(range(150))
+    scores = [one["relevance_score"] for one in ranked]
+    assert scores == sorted(scores, reverse=True)
+    (alone,) = reranker.rerank([texts[ranked[0]["index"]]], "why")
+    assert alone["relevance_score"] == pytest.approx(scores[0], abs=0.01)  # of a cache in f16
+    again = asyncio.run(reranker.arerank(texts, "why", top_n=150))
+    assert [one["relevance_score"] for one in again] == pytest.approx(scores, abs=0.01)
 
 
 def test_what_cannot_be_ranked_is_named(reranker: LlamaCppRerank) -> None:

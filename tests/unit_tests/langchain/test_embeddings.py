@@ -64,6 +64,18 @@ def test_what_means_nothing_to_a_vector_warns_by_name_where_the_user_wrote_it(na
     assert [one.filename for one in caught] == [__file__]
 
 
+def test_n_threads_are_those_that_read_texts_where_the_library_has_others_for_that() -> None:
+    """Of these it takes all that there are, unless it is told: n_threads alone had no effect."""
+
+    def of_the_library(**fields: Any) -> Any:
+        spec = made(engine="llama-cpp-python", **fields)._engine_spec()
+        return json.loads(str(spec.parameters)).get("n_threads_batch")
+
+    assert of_the_library(n_threads=3) == 3
+    assert of_the_library(n_threads=3, model_kwargs={"n_threads_batch": 2}) == 2
+    assert of_the_library() is None
+
+
 def test_the_rest_of_the_original_is_heard_too() -> None:
     assert made()._engine_spec().model_path == MODEL
     assert len(made(verbose=True)._settings().observers) > len(
