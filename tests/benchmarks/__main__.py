@@ -18,6 +18,7 @@ _MODULES = {
     "wake-up": "wake_up",
     "call": "call",
     "tokens": "tokens",
+    "chat": "chat",
     "worker": "worker",
     "cancellation": "cancellation",
 }

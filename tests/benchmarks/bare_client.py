@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 BOUND = 60.0  # seconds between two bytes
 _PREFIX = "data: "
 _HEADERS = {"Connection": "close"}
+_DONE = _PREFIX + "[DONE]"
+
+
+def _text_of(line: str) -> str:
+    """Return what a line of a stream says, of a completion or of a chat."""
+    if not line.startswith(_PREFIX) or line == _DONE:
+        return ""
+    event = json.loads(line.removeprefix(_PREFIX))
+    choices = event.get("choices")
+    said = event["content"] if choices is None else choices and choices[0]["delta"].get("content")
+    return said or ""
 
 
 def socket_of(engine: Lease) -> str:
@@ -31,7 +42,7 @@ def socket_of(engine: Lease) -> str:
 
 
 class BareClient:
-    """Streams completions for a thread."""
+    """Streams answers for a thread."""
 
     def __init__(self, socket_path: str) -> None:
         transport = httpx.HTTPTransport(uds=socket_path)
@@ -39,11 +50,17 @@ class BareClient:
 
     def complete(self, body: Mapping[str, Any]) -> Stopwatch:
         """Read one completion to its end."""
+        return self._read("/completion", body)
+
+    def converse(self, body: Mapping[str, Any]) -> Stopwatch:
+        """Read one answer of a chat to its end."""
+        return self._read("/v1/chat/completions", body)
+
+    def _read(self, path: str, body: Mapping[str, Any]) -> Stopwatch:
         watch = Stopwatch()
-        with self.http.stream("POST", "/completion", json=body, headers=_HEADERS) as answer:
+        with self.http.stream("POST", path, json=body, headers=_HEADERS) as answer:
             for line in answer.iter_lines():
-                if line.startswith(_PREFIX):
-                    watch.heard(json.loads(line.removeprefix(_PREFIX))["content"])
+                watch.heard(_text_of(line))
         return watch
 
     def busy_slots(self) -> int:
@@ -52,7 +69,7 @@ class BareClient:
 
 
 class BareAsyncClient:
-    """Streams completions for a task."""
+    """Streams answers for a task."""
 
     def __init__(self, socket_path: str) -> None:
         transport = httpx.AsyncHTTPTransport(uds=socket_path)
@@ -60,9 +77,15 @@ class BareAsyncClient:
 
     async def complete(self, body: Mapping[str, Any]) -> Stopwatch:
         """Read one completion to its end."""
+        return await self._read("/completion", body)
+
+    async def converse(self, body: Mapping[str, Any]) -> Stopwatch:
+        """Read one answer of a chat to its end."""
+        return await self._read("/v1/chat/completions", body)
+
+    async def _read(self, path: str, body: Mapping[str, Any]) -> Stopwatch:
         watch = Stopwatch()
-        async with self.http.stream("POST", "/completion", json=body, headers=_HEADERS) as answer:
+        async with self.http.stream("POST", path, json=body, headers=_HEADERS) as answer:
             async for line in answer.aiter_lines():
-                if line.startswith(_PREFIX):
-                    watch.heard(json.loads(line.removeprefix(_PREFIX))["content"])
+                watch.heard(_text_of(line))
         return watch

@@ -25,12 +25,13 @@ _PROGRAM = "tests.benchmarks.in_process_program"
 
 
 class Job(NamedTuple):
-    """A completion at temperature 0. ``fresh`` forgets what is known of the prompt."""
+    """An answer at temperature 0. ``fresh`` forgets what is known of the prompt."""
 
     prompt: str
     tokens: int
     fresh: bool = False
     endless: bool = True  # never ends by itself; costs a look at all logits for each token
+    chat: bool = False  # the prompt is what a user says to an assistant
 
 
 class Run(NamedTuple):

@@ -41,15 +41,17 @@ def _complete(
     fresh: bool,
     endless: bool,
     aloud: bool,
+    chat: bool,
 ) -> dict[str, Any]:
     watch, text = Stopwatch(), ""
     if fresh:
         model.reset()
     bias = never if endless else None
-    for piece in model.create_completion(
-        prompt, max_tokens=tokens, temperature=0.0, logit_bias=bias, stream=True
-    ):
-        said = piece["choices"][0]["text"]
+    begin = model.create_chat_completion if chat else model.create_completion
+    asked = [{"role": "user", "content": prompt}] if chat else prompt
+    for piece in begin(asked, max_tokens=tokens, temperature=0.0, logit_bias=bias, stream=True):
+        choice = piece["choices"][0]
+        said = choice["delta"].get("content", "") if chat else choice["text"]
         watch.heard(said)
         text += said
         if aloud:
