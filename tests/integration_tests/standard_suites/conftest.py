@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,3 +24,14 @@ def nothing_is_left(hub_with_its_watchdog: None) -> Iterator[None]:
     portal()  # it lives as long as the process
     with judged(gap_allowed=False):
         yield
+        _close_the_loop_that_is_left()
+
+
+def _close_the_loop_that_is_left() -> None:
+    """pytest-asyncio puts an event loop back after its tests, whether there was one or not."""
+    with warnings.catch_warnings(), suppress(RuntimeError):
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # of newer versions, where there is none
+        asyncio.get_event_loop().close()
+        asyncio.set_event_loop(None)
