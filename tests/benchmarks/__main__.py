@@ -20,6 +20,7 @@ _MODULES = {
     "tokens": "tokens",
     "chat": "chat",
     "worker": "worker",
+    "embedding": "embedding",
     "cancellation": "cancellation",
 }
 _BOUND = 600.0  # seconds for one benchmark, which takes about one minute

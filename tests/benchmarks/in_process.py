@@ -18,7 +18,7 @@ from tests.benchmarks.footprint import processor_time
 from tests.benchmarks.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 BOUND = 120.0  # seconds for a job or for loading, each of which takes about one
 _PROGRAM = "tests.benchmarks.in_process_program"
@@ -43,6 +43,13 @@ class Run(NamedTuple):
     call: float
     engine_cpu: float  # processor time of the process that generates
     caller_cpu: float = 0.0  # and of the one that reads, where it is another
+
+
+class Embedded(NamedTuple):
+    """Texts that became vectors: how many a second, and the last of them."""
+
+    rate: float
+    last: list[float]
 
 
 def read_here(pieces: Iterable[str], job: Job, *, pid: int) -> Run:
@@ -98,14 +105,24 @@ class InProcess:
         with self._bounded():
             return read_here(self._recited(job), job, pid=self.pid)
 
+    def embed(self, texts: Sequence[str]) -> Embedded:
+        """Have it make vectors of texts, and time that itself."""
+        with self._bounded():
+            self._write({"texts": list(texts)})
+            saw = self._hear()
+        return Embedded(len(texts) / saw["seconds"], saw["last"])
+
     def _recited(self, job: Job) -> Iterator[str]:
         self._tell(job, aloud=True)
         while (piece := self._hear().get("piece")) is not None:
             yield piece
 
     def _tell(self, job: Job, *, aloud: bool) -> None:
+        self._write({**job._asdict(), "aloud": aloud})
+
+    def _write(self, what: Mapping[str, Any]) -> None:
         assert self._child.stdin is not None
-        self._child.stdin.write(json.dumps({**job._asdict(), "aloud": aloud}).encode() + b"\n")
+        self._child.stdin.write(json.dumps(what).encode() + b"\n")
         self._child.stdin.flush()
 
     def _hear(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import Any
 
 import llama_cpp
@@ -24,7 +25,8 @@ def main(path: str, parameters: str) -> int:
     never = dict.fromkeys(_ending_tokens(model), _NEVER)
     _say({"ready": True})
     for line in sys.stdin:
-        _say(_complete(model, never, **json.loads(line)))
+        job = json.loads(line)
+        _say(_embed(model, **job) if "texts" in job else _complete(model, never, **job))
     return 0
 
 
@@ -62,6 +64,12 @@ def _complete(
         "call": watch.age,
         "text": text,
     }
+
+
+def _embed(model: Any, *, texts: list[str]) -> dict[str, Any]:
+    began = time.perf_counter()
+    made = model.create_embedding(texts)["data"]
+    return {"seconds": time.perf_counter() - began, "last": made[-1]["embedding"]}
 
 
 def _ending_tokens(model: Any) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -35,3 +36,4 @@ def _close_the_loop_that_is_left() -> None:
         )  # of newer versions, where there is none
         asyncio.get_event_loop().close()
         asyncio.set_event_loop(None)
+    gc.collect()  # those of earlier tests are closed by it alone
