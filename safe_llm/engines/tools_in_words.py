@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from safe_llm.protocol.tool_calls import as_text
@@ -37,6 +38,8 @@ def _told(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(function: Mapping[str, Any]) -> dict[str, Any]:
-    arguments = function.get("arguments")
-    said = json.loads(arguments) if isinstance(arguments, str) and arguments else arguments or {}
+    said = function.get("arguments") or {}
+    if isinstance(said, str):
+        with suppress(ValueError):  # a call that was cut off is told as it is
+            said = json.loads(said)
     return {"name": function["name"], "arguments": said}

@@ -97,7 +97,7 @@ class _Call:
 
     def _named(self) -> str | None:
         head = _HEAD.fullmatch(self.text)
-        name = json.loads(head[1]) if head else None
+        name = _text_or_none(head[1]) if head else None
         return name if self._names is None or name in self._names else None
 
     def _beginning(self, name: str, arguments: str = "") -> Delta:
@@ -116,6 +116,14 @@ class _Call:
             return self._more(arguments)
         called = _read(self.text, self._names)  # in another order, or no call at all
         return [] if called is None else [self._beginning(*called)]
+
+
+def _text_or_none(literal: str) -> str | None:
+    try:
+        text: str = json.loads(literal)
+    except ValueError:  # an escape that JSON does not know
+        return None
+    return text
 
 
 def _read(text: str, names: frozenset[str] | None) -> tuple[str, str] | None:

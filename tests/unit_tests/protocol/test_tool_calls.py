@@ -81,6 +81,7 @@ CASES: list[tuple[Callable[[], CallScanner], str, str, list[tuple[str, str]]]] =
         [("f", '{"b": 2}')],
     ),
     (marked, "<tool_call>nonsense</tool_call>", "nonsense", []),
+    (forced, r'{"name": "f\x", "arguments": {}}', r'{"name": "f\x", "arguments": {}}', []),
     (marked, "a <b> <tool", "a <b> <tool", []),
 ]
 
