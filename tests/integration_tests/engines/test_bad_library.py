@@ -39,7 +39,7 @@ def test_a_library_for_another_processor(model: Path, tmp_path: Path) -> None:
 
 
 def test_a_chat_handler_that_does_not_exist(model: Path) -> None:
-    handler = ("Llava16ChatHandlr", {"clip_model_path": "/nowhere"})
+    handler = ("Llava16ChatHandlr", {"clip_model_path": str(model)})
     error = failure(NotReady, LlamaCppPythonSpec.of(str(model), {}, chat_handler=handler))
     assert "no chat handler 'Llava16ChatHandlr'" in error.reason
     assert "Llava16ChatHandler," in error.reason

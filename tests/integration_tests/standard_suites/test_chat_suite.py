@@ -129,6 +129,15 @@ class TestUnderStress(OnAnEngine):
 
     fields: ClassVar[dict[str, Any]] = {"engine": "llama-server", "server_args": ("-lv", "5")}
 
+    @pytest.mark.xfail(
+        strict=False,
+        reason="one call and the same call twice are nearly as likely to the pocket model: which"
+        " it is depends on what else is in the batch, whose shape changes the last bits",
+    )
+    @pytest.mark.parametrize("model", [{}, {"output_version": "v1"}], indirect=True)
+    def test_agent_loop(self, model: BaseChatModel) -> None:
+        super().test_agent_loop(model)
+
     @pytest.fixture(autouse=True, scope="class")
     @classmethod
     def load(cls, engine: ChatLlamaCpp) -> Iterator[None]:

@@ -450,7 +450,7 @@ def test_a_model_that_was_not_loaded_for_it_does_not_embed(worker: Peer, model: 
 # -- refusals
 
 BAD_REQUESTS: list[tuple[str, dict[str, Any], str]] = [
-    ("sing", {}, "there is no 'sing'; there are complete, chat, embed, tokenize"),
+    ("sing", {}, "there is no 'sing'; there are complete, chat, count, embed, tokenize"),
     ("complete", {}, "prompt"),
     ("complete", {"prompt": None}, "NoneType"),
     ("complete", {"prompt": []}, "the prompt is empty"),
